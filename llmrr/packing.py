@@ -71,7 +71,8 @@ def chunk(found: Facts) -> Chunk:
 
 def _logprob(found: Facts) -> TokenLogprob:
     top = tuple((text, logprob) for text, logprob in found.get("top", ()))
-    return TokenLogprob(found.get("text", ""), found["logprob"], top)
+    spelled = tuple(octets(one) for one in found.get("spelled", ()))
+    return TokenLogprob(found.get("text", ""), found["logprob"], top, spelled)
 
 
 def request(found: Facts) -> Request:
@@ -115,8 +116,9 @@ def sampling(found: Facts) -> Sampling:
     """The inverse for sampling: token ids are numbers again."""
     if (bias := found.get("logit_bias")) is not None:
         found["logit_bias"] = {int(token): value for token, value in bias.items()}
-    if (stop := found.get("stop")) is not None:
-        found["stop"] = tuple(stop)
+    for name in ("stop", "stop_tokens"):
+        if found.get(name) is not None:
+            found[name] = tuple(found[name])
     return Sampling(**found)
 
 

@@ -1,7 +1,7 @@
 """The vocabulary that the parts of llmrr speak with each other. Immutable, and without behaviour
 beyond what a value can say of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -118,8 +118,10 @@ class Sampling:
     """How the next token is chosen, and when to stop. ``None`` means: not stated.
 
     ``temperature`` 0 is greedy. ``seed`` makes the draw repeatable for the same batch composition.
-    ``logit_bias`` maps token ids to what is added to their logits. ``logprobs`` is how many
-    alternatives to report per token. ``schema`` is a JSON Schema, ``grammar`` GBNF or Lark text.
+    ``stop`` are texts that end the answer, ``stop_tokens`` ids of tokens that do; none of these
+    tokens comes before ``min_tokens`` others. ``logit_bias`` maps token ids to what is added to
+    their logits. ``logprobs`` is how many alternatives to report per token. ``schema`` is a JSON
+    Schema, ``grammar`` GBNF or Lark text.
     """
 
     temperature: float | None = None
@@ -132,7 +134,9 @@ class Sampling:
     presence_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] | None = None
+    stop_tokens: tuple[int, ...] | None = None
     max_tokens: int | None = None
+    min_tokens: int | None = None
     logit_bias: Mapping[int, float] | None = None
     logprobs: int | None = None
     ignore_eos: bool | None = None
@@ -186,17 +190,39 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """A generated token with its log probability (natural logarithm, of the unmodified
-    distribution) and the most likely alternatives as ``(text, logprob)``, best first."""
+    distribution) and the most likely alternatives as ``(text, logprob)``, best first. ``spelled``
+    are the bytes of the token and of each alternative, where one of them is no whole text."""
 
     text: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+    spelled: tuple[bytes, ...] = ()
+
+    @classmethod
+    def of(cls, spelled: Sequence[bytes], logprobs: Sequence[float]) -> "TokenLogprob":
+        """A token and its alternatives from their bytes.
+
+        >>> TokenLogprob.of([b"a", b"b"], [-0.5, -1.0])
+        TokenLogprob(text='a', logprob=-0.5, top=(('b', -1.0),), spelled=())
+        """
+        texts = [one.decode(errors="replace") for one in spelled]
+        is_whole = all(text.encode() == one for text, one in zip(texts, spelled, strict=True))
+        top = tuple(zip(texts[1:], logprobs[1:], strict=True))
+        return cls(texts[0], logprobs[0], top, () if is_whole else tuple(spelled))
+
+    @property
+    def octets(self) -> tuple[bytes, ...]:
+        """The bytes of the token and of each alternative."""
+        texts = (self.text, *(text for text, _ in self.top))
+        return self.spelled or tuple(one.encode(errors="replace") for one in texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took. ``cached_tokens`` of the prompt were not computed again. ``estimated``
-    where a provider did not say its counts, and they are guessed from the length of the texts."""
+    """What one answer took. ``cached_tokens`` of the prompt were not computed again;
+    ``thought_tokens`` of the completion were thought before it was said, None where nobody counts
+    those. ``estimated`` where a provider did not say its counts, and they are guessed from the
+    length of the texts."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -206,6 +232,7 @@ class Usage:
     first_token_s: float | None = None
     total_s: float = 0.0
     tokens_per_s: float | None = None
+    thought_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

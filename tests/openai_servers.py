@@ -45,7 +45,8 @@ class OpenAIServer(Server):
 
     def usage(self) -> dict[str, Any]:
         return {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14,
-                "prompt_tokens_details": {"cached_tokens": 4}}  # fmt: skip
+                "prompt_tokens_details": {"cached_tokens": 4},
+                "completion_tokens_details": {"reasoning_tokens": 1}}  # fmt: skip
 
     def events(self, path: str, body: Any, said: Said) -> Iterator[bytes]:
         if not path.endswith("/chat/completions"):
@@ -150,7 +151,7 @@ class ResponsesServer(OpenAIServer):
         if status != "in_progress":
             found["usage"] = {
                 "input_tokens": 11, "input_tokens_details": {"cached_tokens": 4},
-                "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 0},
+                "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 1},
                 "total_tokens": 14,
             }  # fmt: skip
         if status == "incomplete":

@@ -80,7 +80,8 @@ class AnthropicServer(Server):
             yield self._event("content_block_stop", index=place)
             place += 1
         delta = {"stop_reason": _stop_reason(said), "stop_sequence": None}
-        yield self._event("message_delta", delta=delta, usage={"output_tokens": 3})
+        usage = {"output_tokens": 3, "output_tokens_details": {"thinking_tokens": 1}}
+        yield self._event("message_delta", delta=delta, usage=usage)
         yield self._event("message_stop")
 
     def _delta(self, place: int, **delta: Any) -> bytes:

@@ -89,6 +89,7 @@ VALUES: dict[str, Any] = {
     "repeat_penalty": 1.7, "frequency_penalty": 0.7, "presence_penalty": 0.7, "seed": 7,
     "stop": ("x",), "max_tokens": 7, "logit_bias": {7: 0.7}, "logprobs": 7, "ignore_eos": True,
     "schema": {"properties": {"b": {}, "a": {}}}, "grammar": "x", "think": "low",
+    "stop_tokens": (7,), "min_tokens": 7,
 }  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def test_an_answer_survives_packing_with_all_that_it_has() -> None:
         Chunk(0, "", "thought", (), ()),
         Chunk(0, "a", tokens=(1, 2), logprobs=(TokenLogprob("a", -0.5, (("b", -1.0),)),)),
         Chunk(1, "ä\ud800\x00"),
-        Chunk(0, "b", tokens=(3,)),
+        Chunk(0, "b", tokens=(3,), logprobs=(TokenLogprob.of((b"\xc3", b"\xff"), (-1.0, -2.0)),)),
         Chunk(1, finish_reason="length"),
         Chunk(0, tool_calls=(ToolCall("", "f", '{"x": 1}', "sig"),), finish_reason="tool_calls"),
         Chunk(1, usage=usage),
@@ -190,7 +191,9 @@ def test_an_answer_survives_packing_with_all_that_it_has() -> None:
     merged = cache.merged(chunks)
     assert merged == (
         Chunk(
-            0, "ab", "thought", (1, 2, 3), (TokenLogprob("a", -0.5, (("b", -1.0),)),),
+            0, "ab", "thought", (1, 2, 3),
+            (TokenLogprob("a", -0.5, (("b", -1.0),)),
+             TokenLogprob("\ufffd", -1.0, (("\ufffd", -2.0),), (b"\xc3", b"\xff"))),
             "tool_calls", tool_calls=(ToolCall("", "f", '{"x": 1}', "sig"),),
         ),
         Chunk(1, "ä\ud800\x00", finish_reason="length", usage=usage),

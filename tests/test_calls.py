@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transcripts import transcripts
 
 from llmrr.engines.calls.base import Said, Syntax
+from llmrr.engines.calls.bracketed import OLMO_3
 from llmrr.engines.calls.families import FAMILIES, family_of
 from llmrr.engines.calls.functionary import FUNCTIONARY_2, FUNCTIONARY_3
 from llmrr.engines.calls.gemma import FUNCTION_GEMMA, GEMMA_4
@@ -273,6 +275,14 @@ CASES = {
         ' <|constrain|>json<|message|>{"city": "Paris"}<|call|>',
         "I shall look.", (PARIS,), "Paris, then.",
     ),
+    "gpt-oss: a call without arguments": Case(
+        HARMONY, "<|channel|>commentary to=functions.python <|constrain|>json<|message|><|call|>",
+        calls=(("python", {}),),
+    ),
+    "llama 4: JSON behind its tag": Case(
+        LLAMA, '<|python_start|>{"name": "weather", "parameters": {"city": "Paris"}}<|python_end|>',
+        calls=(PARIS,),
+    ),
     "deepseek r1": Case(
         DEEPSEEK_R1,
         f"{ALL}{CALL}function{SEP}weather\n```json\n" '{"city": "Paris"}' f"\n```{ENDED}\n"
@@ -294,6 +304,11 @@ CASES = {
         '{"city": "Rome", "days": 2}<|tool_call_end|><|tool_calls_section_end|>',
         calls=(PARIS, ROME),
     ),
+}  # fmt: skip
+BY_NAME = {one.name: one for one in FAMILIES}
+CASES |= {
+    one.name: Case(BY_NAME[one.family], one.written, one.text, one.calls, one.reasoning)
+    for one in transcripts() if one.template is None
 }  # fmt: skip
 named = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 
@@ -332,6 +347,13 @@ def test_letter_by_letter(case: Case) -> None:
     assert heard(case, [*case.written]) == heard(case, [case.written])
 
 
+@named
+def test_one_cut_anywhere(case: Case) -> None:
+    whole = heard(case, [case.written])
+    for at in range(1, len(case.written)):
+        assert heard(case, [case.written[:at], case.written[at:]]) == whole
+
+
 @given(st.sampled_from(list(CASES.values())), st.lists(st.integers(0, 400), max_size=8))
 def test_any_cut_gives_the_same(case: Case, cuts: list[int]) -> None:
     places = sorted({0, *(one % (len(case.written) + 1) for one in cuts), len(case.written)})
@@ -343,7 +365,8 @@ def test_any_cut_gives_the_same(case: Case, cuts: list[int]) -> None:
 WHOLE = {
     "hermes: the name last", "hermes: arguments as text, and a line break in them",
     "llama 3: built in", "llama 3: a list of calls", "gemma 3: fenced", "gemma 3: code",
-    "gemma 3: two lines of code", "gemma 3: a list",
+    "gemma 3: two lines of code", "gemma 3: a list", "lfm 2", "olmo 3", "hermes: Python's quotes",
+    "llama 4: behind its tag", "llama 4: words around its tag", "mistral: arguments as text",
 }
 EARLY = {name: one for name, one in CASES.items() if PARIS in one.calls and name not in WHOLE}
 
@@ -357,7 +380,7 @@ def test_arguments_are_told_while_they_come(case: Case) -> None:
 
 
 def test_every_family_but_those_of_code_tells_early() -> None:
-    assert {case.syntax for case in EARLY.values()} == set(FAMILIES)
+    assert {case.syntax for case in EARLY.values()} == set(FAMILIES) - {OLMO_3}
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
@@ -472,6 +495,12 @@ def test_what_is_told_of_a_beginning_is_never_taken_back(case: Case) -> None:
         for one, (name, arguments) in zip(cut, told.values(), strict=False):
             assert one.name == name
             assert one.arguments.startswith(arguments)
+
+
+def test_an_object_that_names_no_tool_is_told_as_it_comes() -> None:
+    parser = Parser(HERMES, TOOLS)
+    said = [parser.push(letter).text for letter in '{"name": "Anna", "age": 3']
+    assert "".join(said) == '{"name": "Anna", "age": 3'
 
 
 def test_control_characters_in_strings_are_escaped() -> None:

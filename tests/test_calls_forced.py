@@ -95,7 +95,7 @@ def answers(
     streams = [
         model.generate(
             Request(messages=QUESTION, tools=tools, tool_choice=choice,
-                    sampling=Sampling(temperature=1.5, seed=seed, max_tokens=300, **sampling))
+                    sampling=Sampling(temperature=1.5, seed=seed, max_tokens=600, **sampling))
         )
         for seed in range(seeds)
     ]  # fmt: skip
@@ -286,6 +286,27 @@ def test_a_call_in_a_thought_is_none(model: LlamaModel) -> None:
     assert written(model, "<think>A <tool_call></think>So <tool_call>").mask is not None
 
 
+@pytest.mark.parametrize("form", [None, {"type": "object"}], ids=["free", "held to a form"])
+def test_a_call_ends_a_thought_that_is_not_closed(
+    model: LlamaModel, form: dict[str, Any] | None
+) -> None:
+    """Unless a grammar waits for the end of the thought: it is shown all that stands behind."""
+    shown(model, template_of(HERMES).replace("{% if add", "{# <think> #}{% if add"))
+    prompt = model.template.prompt(QUESTION, tools=TOOLS)
+    held = prompting.constraint(Sampling(schema=form), prompt, lambda: model._vocabulary)
+    heard = Listener()
+    writer = Writer(heard, 0, Sampling(), model.vocab, prompt, held)  # type: ignore[arg-type]
+    for token in model.tokenize(f"<think>Rome, then.\n{CALL}"):
+        writer.write(token, True)
+    writer.finish(None)
+    thought = "".join(one.reasoning for one in heard.chunks)
+    calls = [(call.name, json.loads(call.arguments)) for call in calls_of(heard.chunks)]
+    if form is None:
+        assert (thought, calls) == ("Rome, then.", [("weather", {"city": "Rome"})])
+    else:
+        assert (thought, calls) == (f"Rome, then.\n{CALL}", [])
+
+
 def test_what_cannot_be_held_is_free_where_nothing_was_promised(model: LlamaModel) -> None:
     shown(model, template_of(HERMES))
     for schema in ({"properties": {"a": {"uniqueItems": True}}}, {"properties": 5}):
@@ -316,7 +337,7 @@ def test_it_is_the_same_over_another_backend() -> None:
     model, _ = arithmetic(info=replace(INFO, context_length=4096))
     model.__dict__["template"] = Template(template_of(HERMES))
     request = Request(messages=QUESTION, tools=TOOLS, tool_choice="weather",
-                      sampling=Sampling(temperature=1.0, seed=2, max_tokens=300))  # fmt: skip
+                      sampling=Sampling(temperature=1.0, seed=2, max_tokens=600))  # fmt: skip
     chunks = list(model.generate(request))
     model.close()
     require_valid(calls_of(chunks))

@@ -2,11 +2,11 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from llmrr.engines.calls.families import family_of
 from llmrr.engines.calls.shaping import Shape
 from llmrr.engines.templates import CHATML, EXPLAINED, Template
 from llmrr.types import Image, Message, Tool, ToolCall
@@ -38,6 +38,12 @@ SINGLE = NATIVE.replace(
     "{% if m.tool_calls and m.tool_calls | length > 1 %}{{ raise_exception('one at once') }}"
     "{% elif m.tool_calls %}",
 )
+NAMED = NATIVE.replace(
+    '<tool_call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}'
+    "</tool_call>",
+    "<|tool_call_begin|>{{ c.id }}<|tool_call_argument_begin|>{{ c.function.arguments | tojson }}"
+    "<|tool_call_end|>",
+).replace("{% else %}{{ m.content }}", "{% else %}{{ m.tool_call_id }}={{ m.content }}")
 NULL = NATIVE.replace("{% if m.tool_calls %}", "{% if m.content is none %}")
 SHORT = NATIVE.replace(
     "{% if m.tool_calls %}",
@@ -54,6 +60,7 @@ SHORT = NATIVE.replace(
         (SINGLE, Shape(True, True, several=False)),
         (NULL, Shape(True, True, null=True)),
         (SHORT, Shape(True, True, short_ids=True)),
+        (NAMED, Shape(True, True, named_ids=True)),
         (CHATML, Shape()),
         (CHATML + "{{ tools | tojson }}", Shape(tools=True)),
     ],
@@ -78,12 +85,39 @@ def test_one_call_in_a_turn_has_its_result_behind_it() -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("text", [NATIVE, SINGLE, CHATML])
+def test_a_result_stands_where_its_call_stood(text: str) -> None:
+    """Most templates write no ids: in another order, a result would be that of another call."""
+    template = Template(text)
+    wanted = template.prompt(TALK, tools=[TOOL])
+    assert template.prompt((*TALK[:3], *RESULTS[::-1]), tools=[TOOL]).text == wanted.text
+
+
+def test_calls_without_ids_are_answered_in_turn() -> None:
+    calls = tuple(replace(one, id="") for one in CALLED.tool_calls)
+    results = [replace(one, tool_call_id="") for one in RESULTS]
+    nameless = (ASKED, replace(CALLED, tool_calls=calls), *results)
+    prompt = Template(SINGLE).prompt(nameless, tools=[TOOL]).text
+    places = [prompt.index(word) for word in ("Oslo\"", "snowfall", "Bergen\"", "drizzle")]
+    assert places == sorted(places)
+    assert prompt.count("snowfall") == prompt.count("drizzle") == 1
+
+
 def test_an_id_becomes_the_same_nine_letters_everywhere() -> None:
     first, again = (Template(SHORT).prompt(TALK, tools=[TOOL]).text for _ in range(2))
     assert first == again
     called = first.split("[assistant]")[1][:9]
     assert called.isalnum()
     assert f"[tool]{called}snowfall" in first
+
+
+def test_an_id_that_stands_for_a_name_holds_it() -> None:
+    """As that of Kimi K2.5, which numbers the calls of a conversation."""
+    prompt = Template(NAMED).prompt(TALK, tools=[TOOL]).text
+    for number, city in enumerate(("Oslo", "Bergen")):
+        begun = f"<|tool_call_begin|>functions.get_weather:{number}<|tool_call_argument_begin|>"
+        assert f'{begun}{{"city": "{city}"}}' in prompt
+    assert "functions.get_weather:1=drizzle" in prompt
 
 
 def test_a_template_without_tools_is_told_in_words() -> None:
@@ -122,6 +156,74 @@ def test_a_conversation_that_begins_alike_is_rendered_alike() -> None:
     assert template.prompt(TALK[1:], tools=[TOOL]).text.startswith(before)
 
 
+# -- which family it is -------------------------------------------------------------------------
+
+
+def writing(call: str, sign: str = "") -> Template:
+    """A template that writes calls so; with ``NAME`` and ``GIVEN`` in it."""
+    written = call.replace("NAME", "{{ c.function.name }}").replace(
+        "GIVEN", "{{ c.function.arguments | tojson }}"
+    )
+    return Template(
+        f"{{# {sign} #}}{{% if tools %}}{{{{ tools | tojson }}}}{{% endif %}}"
+        "{% for m in messages %}<|{{ m.role }}|>{% if m.tool_calls %}{% for c in m.tool_calls %}"
+        f"{written}{{% endfor %}}{{% else %}}{{{{ m.content }}}}{{% endif %}}<|end|>{{% endfor %}}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+
+
+@pytest.mark.parametrize(("call", "sign", "family"), [
+    ('<tool_call>{"name": "NAME", "arguments": GIVEN}</tool_call>', "", "hermes"),
+    ("[TOOL_CALLS]NAME[ARGS]GIVEN", "", "mistral-args"),
+    ('{"name": "NAME", "parameters": GIVEN}', "", "llama-3"),
+    # The sign of one, and the calls of another.
+    ('<|tool_call|>[{"name": "NAME", "arguments": GIVEN}]', "<tool_call>", "granite"),
+    # Objects between marks that no family has.
+    ('<calls>[{"name": "NAME", "arguments": GIVEN}]</calls>', "", "inferred"),
+    ('<|fn|>{"tool_name": "NAME", "parameters": GIVEN}', "<tool_call>", "inferred"),
+])  # fmt: skip
+def test_a_template_that_writes_calls_shows_who_reads_them(
+    call: str, sign: str, family: str
+) -> None:
+    template = writing(call, sign)
+    prompt = template.prompt(TALK, tools=[TOOL])
+    assert prompt.notes == ()
+    assert prompt.offer is not None
+    assert prompt.offer.syntax.name == family
+    turn = prompt.text.rpartition("<|user|>")[2].partition("<|assistant|>")[2]
+    written = turn.partition("<|end|>")[0]
+    for pieces in ([written], [*written]):
+        parser = prompt.offer.parser()
+        spoken = [*map(parser.push, pieces), parser.finish()]
+        calls = [(one.name, json.loads(one.arguments)) for each in spoken for one in each.calls]
+        assert calls == [("get_weather", {"city": "Oslo"}), ("get_weather", {"city": "Bergen"})]
+        assert "".join(one.text for one in spoken) == ""
+
+
+def test_what_no_family_reads_is_not_asked_for() -> None:
+    """The sign is that of a family, and its model would write what nobody reads."""
+    prompt = writing("<tool_call><NAME>GIVEN</NAME>", "<tool_call>").prompt(TALK, tools=[TOOL])
+    assert prompt.notes == (EXPLAINED,)
+    assert '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}' in prompt.text
+
+
+def test_a_template_that_wants_more_of_a_tool_than_there_is_does_without() -> None:
+    text = NATIVE.replace(
+        "{{ t | tojson }}",
+        "{% for p in t.function.parameters.properties.values() %}{{ p.description + '.' }}"
+        "{% endfor %}{{ t | tojson }}",
+    )
+    bare = Tool("f", "", {"type": "object", "properties": {"x": {"type": "integer"}}})
+    prompt = Template(text).prompt(TALK, tools=[bare])
+    assert prompt.notes == (EXPLAINED,)
+    assert '"name": "f"' in prompt.text
+
+
+def test_a_value_that_is_none_may_be_missing() -> None:
+    text = "{% if tools is defined and tools | length %}T{% endif %}{{ messages[0].content }}"
+    assert Template(text).render([ASKED]) == ASKED.content
+
+
 # -- the real ones -----------------------------------------------------------------------------
 
 real = [
@@ -142,6 +244,15 @@ FAMILY = {
     "Mistral-Small-3.2-24B-Instruct-2506": "mistral-args",
     "google-gemma-2-2b-it": "gemma",
     "google-gemma-4-31B-it": "gemma-4",
+    "MiniMax-M2": "minimax-m2",
+    "deepseek-ai-DeepSeek-V3.2": "deepseek-v3.2",
+    "deepseek-ai-DeepSeek-V4": "deepseek-v4",
+    "openbmb-MiniCPM5-1B": "minicpm-5",
+    "CohereForAI-c4ai-command-r7b-12-2024-tool_use": "command-r7b",
+    "Apertus-8B-Instruct": "apertus",
+    "GigaChat3.1-10B-A1.8B": "gigachat-3.1",
+    "LFM2.5-Instruct": "lfm-2",
+    "upstage-Solar-Open-100B": "solar",
     "meetkai-functionary-medium-v3.1": "functionary-3.1",
     "meetkai-functionary-medium-v3.2": "functionary-3.2",
     "openai-gpt-oss-120b": "gpt-oss",
@@ -161,7 +272,7 @@ class TestRealTemplates:
 
     def test_each_has_its_family(self) -> None:
         for name, family in FAMILY.items():
-            found = family_of(Path(REAL, f"{name}.jinja").read_text("utf-8"))
+            found = Template(Path(REAL, f"{name}.jinja").read_text("utf-8")).family
             assert found is not None, name
             assert found.name == family, name
 

@@ -235,6 +235,8 @@ def test_thoughts_are_no_part_of_the_answer(case: Case) -> None:
         chunks = list(model.generate(asked()))
     assert "".join(one.reasoning for one in chunks) == "Let me see."
     assert "".join(one.text for one in chunks) == "Hello, world!"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.thought_tokens == (None if case in (OLLAMA, COHERE) else 1)
 
 
 @pytest.mark.parametrize("case", [OPENAI, AZURE, OLLAMA], ids=str)

@@ -103,7 +103,8 @@ def test_a_request_arrives_as_it_was() -> None:
 def test_a_piece_of_an_answer_arrives_as_it_was() -> None:
     chunk = Chunk(
         index=1, text="é", reasoning="r", tokens=(1, 2), finish_reason="tool_calls",
-        logprobs=(TokenLogprob("a", -0.5, (("a", -0.5), ("", -2.0))), TokenLogprob("", -1.0)),
+        logprobs=(TokenLogprob("a", -0.5, (("a", -0.5), ("", -2.0))), TokenLogprob("", -1.0),
+                  TokenLogprob.of((b"\xc3", b"a"), (-1.0, -2.0))),
         usage=Usage(1, 2, 3, first_token_s=0.0, tokens_per_s=4.5),
         tool_calls=(ToolCall("1", "f", "{}"),), stop="END",
         call_pieces=(CallPiece("1", "f"), CallPiece("1", "f", "{}", "sig")),
@@ -123,7 +124,7 @@ def test_every_field_of_what_is_sent_is_in_these_tests() -> None:
         CallPiece: "id name arguments signature",
         Chunk: "index text reasoning tokens logprobs finish_reason usage tool_calls stop"
         " call_pieces",
-        TokenLogprob: "text logprob top",
+        TokenLogprob: "text logprob top spelled",
         Options: "context_size at_least slots most_slots crowded gpu_layers threads"
         " flash_attention kv_type mmap mlock lora chat_template mmproj prefix_cache prefix_disk"
         " speculate",

@@ -166,3 +166,13 @@ def test_a_large_vocabulary_is_not_sorted() -> None:
     ours = min(took(lambda: sampler.sample(logits)) for _ in range(20))
     sort = min(took(lambda: np.argsort(logits)) for _ in range(5))
     assert ours < sort / 3
+
+
+def test_nothing_ends_an_answer_before_so_many_tokens():
+    for more in ({}, {"temperature": 1.0, "seed": 1}):
+        sampling = Sampling(min_tokens=2, stop_tokens=(5, SIZE + 5), **{"temperature": 0.0, **more})
+        sampler = Sampler(sampling, [], 0, (6,))
+        logits = np.zeros(SIZE, np.float32)
+        logits[[5, 6, 7]] = 90, 80, 70
+        assert [sampler.sample(logits.copy()) for _ in range(3)] == [7, 7, 5]
+    assert Sampler(Sampling(temperature=0.0, min_tokens=2), [], 0, ()).sample(logits) == 5

@@ -119,6 +119,7 @@ def test_a_client_of_betas_is_answered(served):
     ({"temperature": "hot"}, "temperature"),
     ({"tool_choice": {"type": "tool"}, "tools": [TOOL]}, "tool_choice.name"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
+    ({"mcp_servers": [{"type": "url", "url": "http://127.0.0.1:1", "name": "x"}]}, "mcp_servers"),
     ({"tools": [{"name": "x"}]}, "tools[0].input_schema"),
     ({"thinking": {}}, "thinking.type"),
     ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
@@ -130,7 +131,18 @@ def test_what_is_wrong_is_named(served, stated, names):
     found = said.json()
     assert (found["type"], found["error"]["type"]) == ("error", "invalid_request_error")
     assert names in found["error"]["message"]
-    assert said.headers["request-id"]
+    assert said.headers["request-id"] == said.json()["request_id"]
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("thread", [
+    {"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}, {}, True,
+])  # fmt: skip
+def test_a_thread_is_refused_so_that_all_is_sent(served, path, thread):
+    """Claude Code and the SDKs' tool runner send the newest message alone until they are told."""
+    said = served.ask(path, {**ASK, "thread": thread})
+    assert said.status == 400
+    assert said.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
 
 
 def test_a_prompt_that_is_too_long_is_said_in_anthropics_words(served):

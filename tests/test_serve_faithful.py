@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import builders
 import pytest
 from fakes import reply
 from serving import ANSWER, ASKED, MINI, Served, serving
@@ -14,11 +15,11 @@ from serving import ANSWER, ASKED, MINI, Served, serving
 from llmrr.choosing import turns
 from llmrr.engines.remote.openai import OpenAI
 from llmrr.engines.templates import Template
-from llmrr.errors import InvalidRequest
+from llmrr.errors import FeatureMissing, InvalidRequest
 from llmrr.protocols import ollama
 from llmrr.router import Router
 from llmrr.server.aliases import hold
-from llmrr.types import Endpoint, Message, Request, ToolCall
+from llmrr.types import Endpoint, Message, Request, Sampling, ToolCall
 
 CALL = ToolCall("call_1", "weather", '{"city": "Rome"}')
 
@@ -245,10 +246,161 @@ def test_an_answer_has_the_shape_that_vllms_clients_ask_for(served, wanted, said
 @pytest.mark.parametrize("wanted", [
     {"guided_choice": []}, {"guided_choice": [1]}, {"guided_regex": "("}, {"guided_json": "x"},
     {"guided_json": 5}, {"structured_outputs": {"structural_tag": "{}"}},
-    {"structured_outputs": 5},
+    {"structured_outputs": 5}, {"structured_outputs": {"grammar": ""}},
 ])  # fmt: skip
 def test_a_shape_that_is_none_is_refused(served, wanted):
     assert served.ask(CHAT, {**SHORT, **wanted}).status == 400
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ({"regex": "H[ae]llo"}, {"Hello", "Hallo"}), ({"ebnf": 'root ::= "Hi" | "Hey"'}, {"Hi", "Hey"}),
+    ({"response_format": {"type": "regex", "value": "[xy]/"}}, {"x/", "y/"}),
+    ({"response_format": {"type": "json", "value": {"const": 5}}}, {"5"}),
+    ({"response_format": {"type": "json_object", "value": {"const": 6}}}, {"6"}),
+    ({"response_format": {"type": "json_schema", "value": {"schema": {"const": 7}}}}, {"7"}),
+    ({"response_format": {"type": "grammar", "grammar": 'root ::= "g"'}}, {"g"}),
+])  # fmt: skip
+def test_an_answer_has_the_shape_that_clients_of_sglang_and_tgi_ask_for(served, wanted, said):
+    assert _text(served, **wanted) in said
+
+
+@pytest.mark.parametrize(("wanted", "param"), [
+    ({"structured_outputs": {"json": {"const": 1}, "regex": "a"}}, "structured_outputs.regex"),
+    ({"guided_json": {"const": 1}, "guided_choice": ["a"]}, "guided_choice"),
+    ({"response_format": {"type": "regex"}}, "response_format.value"),
+    ({"stop_token_ids": [-1]}, "stop_token_ids"), ({"stop_token_ids": "x"}, "stop_token_ids"),
+    ({"stop_token_ids": [True]}, "stop_token_ids"), ({"seed": 2**63}, "seed"),
+])  # fmt: skip
+def test_what_has_no_meaning_beside_the_rest_is_refused(served, wanted, param):
+    said = served.ask(CHAT, {**SHORT, **wanted})
+    assert (said.status, said.json()["error"]["param"]) == (400, param)
+
+
+def _ids(served: Served) -> list[int]:
+    """The tokens of the usual answer."""
+    found = served.ask("/api/generate", {
+        "model": "small", "prompt": ASKED[0]["content"], "stream": False,
+        "options": {"temperature": 0},
+    }).json()  # fmt: skip
+    return list(found["context"][found["prompt_eval_count"] :])
+
+
+def test_a_token_ends_an_answer_by_its_id(served):
+    tokens = _ids(served)
+    for more in ({}, {"ignore_eos": True}):
+        said = served.ask(CHAT, {**SHORT, "stop_token_ids": [tokens[3]], **more}).json()
+        assert said["choices"][0]["message"]["content"] == "The capital of"
+        assert said["choices"][0]["finish_reason"] == "stop"
+
+
+def test_nothing_ends_an_answer_before_so_many_tokens(served):
+    first, *_ = tokens = _ids(served)
+    for more, least in (({}, len(tokens) + 3), ({"stop_token_ids": [first]}, 2),
+                        ({"logprobs": True}, len(tokens) + 3)):  # fmt: skip
+        for seed in range(3):
+            body = {**SHORT, "min_tokens": least, "seed": seed, "temperature": 1.0, **more}
+            assert served.ask(CHAT, body).json()["usage"]["completion_tokens"] >= least
+    plain = served.ask(CHAT, {**SHORT, "min_tokens": 0}).json()
+    assert plain["choices"][0]["message"]["content"] == ANSWER
+
+
+@pytest.mark.parametrize("wanted", [
+    {"use_beam_search": True}, {"prompt_logprobs": 1}, {"bad_words": ["x"]}, {"stop_regex": "x"},
+    {"allowed_token_ids": [5]}, {"truncate_prompt_tokens": 4}, {"chat_template": "{{ 1 }}"},
+    {"include_stop_str_in_output": True}, {"structured_outputs": {}}, {"min_tokens": -1},
+    {"include_reasoning": "no"},
+])  # fmt: skip
+def test_what_would_be_another_answer_is_refused(served, wanted):
+    (param,) = wanted
+    said = served.ask(CHAT, {**SHORT, **wanted})
+    assert (said.status, said.json()["error"]["param"]) == (400, param)
+    unstated = {name: None for name in wanted}
+    assert served.ask(CHAT, {**SHORT, **unstated, "bad_words": []}).status == 200
+
+
+@pytest.mark.parametrize("wanted", [{"stop_token_ids": [4001]}, {"logit_bias": {"4001": 1}}])
+def test_a_token_that_the_model_has_not_is_refused(served, wanted):
+    said = served.ask(CHAT, {**SHORT, **wanted})
+    assert (said.status, "no token 4001: its 4000 tokens" in said.body.decode()) == (400, True)
+
+
+def test_a_token_to_stop_at_is_told_to_servers_that_know_it_alone():
+    asked = Request(messages=(Message("user", "a"),), sampling=Sampling(stop_tokens=(5, 6)))
+    own = OpenAI(Endpoint("openai", "x", base_url="http://127.0.0.1:9/v1"))
+    assert own.call(asked).body["stop_token_ids"] == [5, 6]
+    with pytest.raises(FeatureMissing, match="stop_tokens"):
+        OpenAI(Endpoint("openai", "x")).call(asked)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_beginning_of_an_answer_is_told_too_where_that_is_asked_for(served, stream):
+    begun = {"role": "assistant", "content": "The capital of"}
+    body = {**SHORT, "messages": [*ASKED, begun], "continue_final_message": True,
+            "stream": stream}  # fmt: skip
+    for echo, text in ((True, ANSWER), (False, ANSWER.removeprefix(begun["content"]))):
+        said = served.ask(CHAT, {**body, "echo": echo})
+        if stream:
+            told = [one["choices"][0]["delta"].get("content") or "" for one in said.events()]
+            assert "".join(told) == text
+        else:
+            assert said.json()["choices"][0]["message"]["content"] == text
+
+
+@pytest.mark.parametrize(("wanted", "think"), [
+    ({"chat_template_kwargs": {"thinking": True}}, "medium"),
+    ({"chat_template_kwargs": {"thinking": False}}, "off"),
+    ({"chat_template_kwargs": {"reasoning_effort": "high"}}, "high"),
+    ({"chat_template_kwargs": {"enable_thinking": True}}, None),
+    ({"thinking": {"type": "disabled"}}, "off"), ({"thinking": {"type": "enabled"}}, "medium"),
+    ({"thinking": {"type": "x"}}, None), ({"thinking": 5}, None),
+])  # fmt: skip
+def test_how_much_is_to_be_thought_in_the_words_of_templates(scripted, engine, wanted, think):
+    engine.replies = [reply("Yes.")]
+    scripted.ask(CHAT, {"messages": ASKED, **wanted})
+    assert engine.requests[0].sampling.think == think
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_was_thought_is_told_unless_nobody_wants_it(scripted, engine, stream):
+    for wants in (True, False):
+        engine.replies = [reply(("reasoning", "Hm"), "Yes.")]
+        said = scripted.ask(CHAT, {"messages": ASKED, "include_reasoning": wants, "stream": stream})
+        assert (b"Hm" in said.body, b"Yes." in said.body) == (wants, True)
+        assert b'"delta":{},"logprobs":null,"finish_reason":null' not in said.body
+
+
+def test_a_tool_is_chosen_by_its_name_alone(scripted, engine):
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+    engine.replies = [reply(CALL, finish_reason="tool_calls")]
+    asked = {"messages": ASKED, "tools": [tool], "tool_choice": "weather"}
+    assert scripted.ask(CHAT, asked).status == 200
+    assert engine.requests[0].tool_choice == "weather"
+    for wrong in ("other", ["weather"], 5):
+        assert scripted.ask(CHAT, {**asked, "tool_choice": wrong}).status == 400
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_was_thought_is_counted(stream, tmp_path):
+    """A tiny model that is made to think: its tokens are counted where they are drawn."""
+    path = builders.tiny_llama(tmp_path / "thinker.gguf")
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}<think>"
+    model = {"name": "thinker", "source": f"file:{path}", "options": {"chat_template": template}}
+    with serving(Router({"models": [model], "cache": {"enabled": False}})) as found:
+        body = {"messages": ASKED, "max_tokens": 5, "ignore_eos": True, "stream": stream,
+                "temperature": 0}  # fmt: skip
+        if stream:
+            body["stream_options"] = {"include_usage": True}
+        said = found.ask(CHAT, body)
+        usage = said.events()[-1]["usage"] if stream else said.json()["usage"]
+        assert usage["completion_tokens_details"] == {"reasoning_tokens": 5}
+        asked = {"input": "Hi", "max_output_tokens": 5, "ignore_eos": True, "stream": stream}
+        said = found.ask("/v1/responses", asked)
+        told = said.events()[-1]["response"] if stream else said.json()
+        assert told["usage"]["output_tokens_details"] == {"reasoning_tokens": 5}
+        asked = {"model": "thinker", "max_tokens": 5, "messages": ASKED, "stream": stream}
+        said = found.ask("/v1/messages", asked)
+        told = said.events()[-2] if stream else said.json()
+        assert told["usage"]["output_tokens_details"]["thinking_tokens"] > 0
 
 
 def test_tokens_are_counted_before_they_are_asked_with(served):
@@ -389,6 +541,32 @@ def test_any_name_may_mean_one_model():
             assert (gone.status, copied.status) == (404, 404)
 
 
+def test_a_part_of_a_character_is_told_in_its_bytes(served):
+    """As OpenAI documents it: put together, the bytes of the tokens are those of the text."""
+    word = "é€😀"
+    body = {"model": "small", "regex": word, "max_tokens": 20}
+    chat = {**body, "messages": ASKED, "logprobs": True, "top_logprobs": 1}
+    [choice] = served.ask(CHAT, chat).json()["choices"]
+    told = choice["logprobs"]["content"]
+    assert choice["message"]["content"] == word
+    assert b"".join(bytes(one["bytes"]) for one in told) == word.encode()
+    assert len(told) > len(word)
+    assert told[-1]["token"] == "\\x80"
+    native = {"model": "small", "prompt": word, "format": {"const": word}, "stream": False}
+    told = served.ask("/api/generate", {**native, "logprobs": True}).json()["logprobs"]
+    assert b"".join(bytes(one["bytes"]) for one in told) == f'"{word}"'.encode()
+    asked = {**body, "prompt": f"a{word}b", "echo": True, "logprobs": 0}
+    [choice] = served.ask("/v1/completions", asked).json()["choices"]
+    found = choice["logprobs"]
+    assert choice["text"] == f"a{word}b{word}"
+    assert found["tokens"][-1] == "bytes:\\x80"
+    assert found["tokens"].count("bytes:\\x80") == 2
+    assert len({*found["text_offset"]}) == len(choice["text"])
+    events = served.ask("/v1/completions", {**asked, "stream": True}).events()
+    told = [one["choices"][0]["logprobs"] for one in events if one["choices"]]
+    assert [at for one in told if one for at in one["text_offset"]] == found["text_offset"]
+
+
 # -- responses -------------------------------------------------------------------------------------
 
 
@@ -408,6 +586,104 @@ def test_what_agents_offer_besides_is_left_out_beside_functions(scripted, engine
         assert scripted.ask("/v1/responses", {**body, **wrong}).status == 400
 
 
+def test_what_anthropics_servers_run_is_left_out_beside_other_tools(scripted, engine):
+    """It need not be called; and what was done with it before goes on with the words behind it."""
+    own = {"name": "now", "input_schema": {"type": "object"}}
+    hosted = [{"type": "web_search_20250305", "name": "web_search"},
+              {"type": "mcp_toolset", "mcp_server_name": "x"}]  # fmt: skip
+    found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+    searched = [{"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, found,
+                {"type": "text", "text": "It is noon."},
+                {"type": "tool_use", "id": "t", "name": "ToolSearch", "input": {}}]  # fmt: skip
+    result = {"type": "tool_result", "tool_use_id": "t",
+              "content": [{"type": "tool_reference", "tool_name": "now"}]}  # fmt: skip
+    engine.replies = [reply("Yes.")]
+    said = scripted.ask("/v1/messages", {
+        "model": "small", "max_tokens": 9, "tools": [*hosted, own],
+        "mcp_servers": [{"type": "url", "name": "x"}],
+        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": searched},
+                     {"role": "user", "content": [result]}],
+    })  # fmt: skip
+    assert said.status == 200
+    assert [one.name for one in engine.requests[0].tools] == ["now"]
+    assert [one.content for one in engine.requests[0].messages] == ["Hi", "It is noon.", "now"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_not_to_be_shown_is_thought_all_the_same(scripted, engine, stream):
+    """With ``display: omitted`` what was thought goes out, and comes back, as a signature."""
+    engine.replies = [reply(("reasoning", "Let me"), ("reasoning", " see."), CALL,
+                            finish_reason="tool_calls"), reply("Sunny.")]  # fmt: skip
+    body = {"model": "small", "max_tokens": 9, "messages": ASKED, "stream": stream,
+            "thinking": {"type": "adaptive", "display": "omitted"}}  # fmt: skip
+    said = scripted.ask("/v1/messages", body)
+    if stream:
+        deltas = [one["delta"] for one in said.events() if one["type"] == "content_block_delta"]
+        assert "thinking_delta" not in [one["type"] for one in deltas]
+        [signature] = [one["signature"] for one in deltas if one["type"] == "signature_delta"]
+        block = {"type": "thinking", "thinking": "", "signature": signature}
+    else:
+        block = said.json()["content"][0]
+        assert (block["type"], block["thinking"]) == ("thinking", "")
+    called = {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Rome"}}
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": "sunny"}
+    talk = [*ASKED, {"role": "assistant", "content": [block, called]},
+            {"role": "user", "content": [result]}]  # fmt: skip
+    assert scripted.ask("/v1/messages", {**body, "messages": talk}).status == 200
+    before = engine.requests[1].messages[-2]
+    assert before.reasoning == "Let me see."
+    assert before.tool_calls[0].signature is None
+
+
+def test_system_messages_change_the_tools_and_are_cleared(scripted, engine):
+    """As Claude Code and the SDKs' tool runner have them in the middle of a conversation."""
+    one, two, three = ({"name": name, "input_schema": {"type": "object"}} for name in "abc")
+    named = [{"type": "tool_reference", "name": name} for name in "ab"]
+    changed = [{"type": "tool_removal", "tool": named[0]},
+               {"type": "tool_removal", "tool": named[1]}, {"type": "text", "text": "As of now."},
+               {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": three}},
+               {"type": "tool_addition", "tool": named[1]}]  # fmt: skip
+    talk = [
+        {"role": "user", "content": "Hi"},
+        {"role": "system", "content": "Gone.", "clear_at": "next_user_message"},
+        {"role": "assistant", "content": "Yes?"},
+        {"role": "system", "content": changed},
+        {"role": "user", "content": "Go"},
+        {"role": "system", "content": "Stays.", "clear_at": "next_user_message"},
+        {"role": "system", "output_config": {"effort": "low"}},
+        {"role": "system", "content": [{"type": "tool_addition", "tool": named[1]}]},
+    ]
+    engine.replies = [reply("Yes.")]
+    body = {"model": "small", "max_tokens": 9, "tools": [one, two], "messages": talk}
+    assert scripted.ask("/v1/messages", body).status == 200
+    assert [each.name for each in engine.requests[0].tools] == ["b", "c"]
+    said = [each.content for each in engine.requests[0].messages]
+    assert said == ["Hi", "Yes?", "As of now.", "Go", "Stays."]
+    talk[3]["content"] = [{"type": "tool_addition", "tool": "b"}]
+    told = scripted.ask("/v1/messages", body)
+    assert told.status == 400
+    assert "messages[3].content[0].tool" in told.json()["error"]["message"]
+
+
+def test_a_conversation_with_other_tools_goes_on_here(scripted, engine):
+    """Codex sends what it did with a model of OpenAI, whatever goes on with it."""
+    engine.replies = [reply("Done.")]
+    patch = {"type": "custom_tool_call", "call_id": "a", "name": "apply_patch", "input": "*** x"}
+    shell = {"type": "local_shell_call", "call_id": "b", "status": "completed",
+             "action": {"type": "exec", "command": ["ls"]}}  # fmt: skip
+    given = [{"role": "user", "content": "Hi"}, {"type": "web_search_call", "id": "ws_1"}, patch,
+             {"type": "custom_tool_call_output", "call_id": "a", "output": "ok"}, shell,
+             {"type": "local_shell_call_output", "id": "b", "output": "files"}]  # fmt: skip
+    assert scripted.ask("/v1/responses", {"input": given}).status == 200
+    _, first, done, second, listed = engine.requests[0].messages
+    assert (first.tool_calls[0].name, done.content) == ("apply_patch", "ok")
+    assert json.loads(first.tool_calls[0].arguments) == {"input": "*** x"}
+    assert (second.tool_calls[0].name, listed.content) == ("local_shell", "files")
+    assert listed.tool_call_id == second.tool_calls[0].id
+    said = scripted.ask("/v1/responses", {"input": [{**patch, "name": None}]})
+    assert (said.status, "input[0]" in said.json()["error"]["message"]) == (400, True)
+
+
 def test_an_item_of_an_answer_is_named_by_its_id(scripted, engine):
     """Vercel's AI SDK sends what it has been told by reference."""
     engine.replies = [reply(("reasoning", "Hm"), "Hello", CALL, finish_reason="tool_calls"),
@@ -424,3 +700,57 @@ def test_an_item_of_an_answer_is_named_by_its_id(scripted, engine):
     for id in ("msg_x", made[0]["id"] + "0", None, 5):
         said = scripted.ask(ask, {"input": [{"type": "item_reference", "id": id}, user]})
         assert (said.status, said.json()["error"]["param"]) == (404, "input[0].id")
+
+
+@pytest.mark.parametrize(("more", "name", "value"), [
+    ({"seed": 42}, "seed", 42), ({"top_k": 7}, "top_k", 7), ({"stop": "END"}, "stop", ("END",)),
+    ({"repetition_penalty": 1.5}, "repeat_penalty", 1.5),
+    ({"ignore_eos": True}, "ignore_eos", True),
+    ({"structured_outputs": {"json": {"const": 1}}}, "schema", {"const": 1}),
+    ({"chat_template_kwargs": {"enable_thinking": False}}, "think", "off"),
+    ({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}, "think", "high"),
+    ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"const": 2}}},
+      "structured_outputs": {"json": {"const": 1}}}, "schema", {"const": 2}),
+])  # fmt: skip
+def test_a_response_takes_what_chat_completions_take(scripted, engine, more, name, value):
+    """As vLLM, SGLang and llama-server do."""
+    engine.replies = [reply("Yes.")]
+    assert scripted.ask("/v1/responses", {"input": "Hi", **more}).status == 200
+    assert getattr(engine.requests[0].sampling, name) == value
+
+
+@pytest.mark.parametrize("wrong", [{"metadata": 5}, {"max_tool_calls": 0}, {"stop": 5}])
+def test_what_a_response_would_repeat_is_looked_at_before(served, wrong):
+    said = served.ask("/v1/responses", {"input": "Hi", **wrong})
+    assert (said.status, said.json()["error"]["param"]) == (400, next(iter(wrong)))
+
+
+def test_a_response_is_not_cancelled_behind_its_end(served):
+    made = served.ask("/v1/responses", {"model": "small", "input": "Hi"}).json()["id"]
+    for id, status in ((made, 400), ("resp_x", 404)):
+        said = served.ask(f"/v1/responses/{id}/cancel", {})
+        assert said.status == status and "error" in said.json()
+
+
+# -- what Claude Code sends ------------------------------------------------------------------------
+
+BILLED = "x-anthropic-billing-header: cc_version=2.1.160.bca; cc_entrypoint=cli; cch=d1d48;"
+
+
+@pytest.mark.parametrize("system", [
+    [{"type": "text", "text": BILLED}, {"type": "text", "text": "Be brief."}],
+    f"{BILLED}\nBe brief.", [{"type": "text", "text": f"{BILLED}\n\nBe brief."}],
+])  # fmt: skip
+def test_what_changes_with_every_request_is_no_part_of_the_prompt(scripted, engine, system):
+    engine.replies = [reply("Yes.")]
+    body = {"model": "small", "max_tokens": 9, "messages": [
+        *ASKED, {"role": "system", "content": BILLED},
+        {"role": "system", "content": [{"type": "text", "text": f"A. {BILLED}"}]},
+    ], "system": system}  # fmt: skip
+    assert scripted.ask("/v1/messages", body).status == 200
+    assert engine.requests[0].messages == (
+        Message("system", "Be brief."), Message("user", ASKED[0]["content"]),
+        Message("system", f"A. {BILLED}"),
+    )  # fmt: skip
+    alone = {**body, "messages": [{"role": "system", "content": BILLED}]}
+    assert scripted.ask("/v1/messages", alone).status == 400

@@ -208,10 +208,10 @@ def test_what_else_anthropics_servers_have_is_told_too(scripted, engine):
             "chat_template_kwargs": {"enable_thinking": False, "x": 1}},
      "mirostat, verbosity, chat_template_kwargs.x"),
     (CHAT, {"messages": ASKED, "max_tokens": 2, "mirostat\r\nx: y": 2}, "mirostat%0D%0Ax: y"),
-    ("/v1/completions", {"prompt": ["a", "b"], "max_tokens": 2, "use_beam_search": True},
-     "use_beam_search"),
-    (RESPONSES, {"input": "Hi", "max_output_tokens": 2, "stop": ["x"], "text": {
-        "verbosity": "low"}}, "stop, text.verbosity"),
+    ("/v1/completions", {"prompt": ["a", "b"], "max_tokens": 2, "mirostat": 2,
+                         "skip_special_tokens": True}, "mirostat"),
+    (RESPONSES, {"input": "Hi", "max_output_tokens": 2, "mirostat": 2, "text": {
+        "verbosity": "low"}}, "mirostat, text.verbosity"),
     (MESSAGES, {"messages": ASKED, "max_tokens": 2, "logprobs": True, "container": "x"},
      "logprobs, container"),
     ("/api/chat", {"messages": ASKED, "stream": False, "tool_choice": "none", "keep_alive": 1,

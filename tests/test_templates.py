@@ -19,7 +19,8 @@ from jinja2 import nodes
 import llmrr
 from llmrr.engines import jinja, rendering
 from llmrr.engines.plain import is_plain
-from llmrr.engines.templates import DEFAULT, FOLDED, NO_SWITCH, Template
+from llmrr.engines.seating import FOLDED, SEATED
+from llmrr.engines.templates import DEFAULT, NO_SWITCH, Template
 from llmrr.engines.thinking import LEVELS, thinks
 from llmrr.errors import Unsupported
 from llmrr.types import Message
@@ -124,6 +125,37 @@ def test_a_system_message_that_a_template_has_no_place_for_goes_to_the_user(text
     assert prompt.text == "<user>Be brief.\n\nHi</><assistant>Hello!</><user>Hi</>"
     assert prompt.notes == (FOLDED,)
     assert Template(text).prompt([QUESTION]).notes == ()
+
+
+FIRST_ALONE = """{% for m in messages %}{% if m.role == 'system' and not loop.first %}
+{{ raise_exception('System message must be at the beginning.') }}{% endif %}
+{% if m.role == 'user' and loop.previtem and loop.previtem.role == 'user' %}
+{{ raise_exception('roles must alternate') }}{% endif %}<{{ m.role }}>{{ m.content }}</>{% endfor %}
+"""
+HEAD_ALONE = """{% if messages[0].role == 'system' %}<system>{{ messages[0].content }}</>{% endif %}
+{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"""
+LATER = Message("system", "In French.")
+
+
+@pytest.mark.parametrize("text", [FIRST_ALONE, HEAD_ALONE])
+@pytest.mark.parametrize(("turns", "told"), [
+    ([QUESTION, LATER], "<user>Hi\n\nIn French.</>"),
+    ([QUESTION, LATER, QUESTION], "<user>Hi\n\nIn French.\n\nHi</>"),
+    ([SYSTEM, LATER, QUESTION], "<system>Be brief.\n\nIn French.</><user>Hi</>"),
+    ([SYSTEM, QUESTION, ANSWER, LATER, QUESTION],
+     "<system>Be brief.</><user>Hi</><assistant>Hello!</><user>In French.\n\nHi</>"),
+])  # fmt: skip
+def test_a_system_message_that_comes_later_stands_with_the_users_words(text, turns, told):
+    """Claude Code sends such, and templates of Qwen and Gemma refuse them."""
+    prompt = Template(text).prompt(turns)
+    assert prompt.text.replace("\n<", "<").strip() == told
+    assert prompt.notes == (SEATED,)
+
+
+def test_a_later_system_message_stays_where_the_template_shows_it():
+    text = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
+    prompt = Template(text).prompt([QUESTION, LATER])
+    assert (prompt.text, prompt.notes) == ("<user>Hi</><system>In French.</>", ())
 
 
 def test_a_refusal_that_folding_does_not_mend_is_the_first_one():

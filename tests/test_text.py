@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrr.engines.text import COMMON, Markers, TextAssembler, markers_for, tag
+from llmrr.engines.markers import COMMON, Markers, markers_for, tag
+from llmrr.engines.text import TextAssembler
 
 HARMONY = markers_for("<|channel|>analysis<|message|>")
 

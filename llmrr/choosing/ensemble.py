@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from llmrr.catalogue import Resolved
 from llmrr.choosing.answering import Answer
 from llmrr.choosing.attempts import Asks, Attempt, Attempts, Ended
+from llmrr.choosing.several import thought
 from llmrr.errors import EngineFailed, LlmrrError
 from llmrr.routing import Decision, voting
 from llmrr.types import Chunk, Message, Request, Sampling, Usage
@@ -289,4 +290,5 @@ def _together(usages: Sequence[Usage | None]) -> Usage:
         estimated=any(one.estimated for one in known),
         load_s=sum(one.load_s for one in known),
         total_s=sum(one.total_s for one in known),
+        thought_tokens=thought(known),
     )

@@ -1,6 +1,7 @@
 """How likely a model finds the tokens of a text that is given."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from llmrr.choosing.opening import Opened
@@ -42,15 +43,12 @@ def scored(opened: Opened, request: Request, top: int | None) -> Scored:
         said = f"a prompt of {len(given)} tokens is too long to tell how likely each is"
         raise InvalidRequest(said, f"{MOST_BYTES // (size * 4)} tokens at most")
     rows, texts = model.logits(given), _texts(pieces)
-    found = [TokenLogprob(texts[0], 0.0)]
+    found = [replace(TokenLogprob.of(pieces[:1], [0.0]), text=texts[0])]
     for row, token, text in zip(rows, given[1:], texts[1:], strict=False):
         of, likeliest = sampler.top_logprobs(row, top)
-        spelled = model.pieces([one for one, _ in likeliest]) or []
-        others = [
-            (one.decode(errors="replace"), value)
-            for one, (_, value) in zip(spelled, likeliest, strict=True)
-        ]
-        found.append(TokenLogprob(text, of(token), tuple(others)))
+        spelled = model.pieces([token, *(one for one, _ in likeliest)]) or []
+        made = TokenLogprob.of(spelled, [of(token), *(value for _, value in likeliest)])
+        found.append(replace(made, text=text))
     return Scored(tuple(found[hidden:]), hidden > 0)
 
 

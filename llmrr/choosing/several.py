@@ -1,7 +1,7 @@
 """The answers to several requests, as one answer: the choices of each follow those of the one
 before. They are computed at once, as far as the engine has room, and heard one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +113,16 @@ class Several(Answer):
             one.close()
 
 
+def thought(took: Iterable[Usage]) -> int | None:
+    """How many tokens were thought in all; None where nobody counts them.
+
+    >>> thought([Usage(), Usage(thought_tokens=2), Usage(thought_tokens=3)]), thought([Usage()])
+    (5, None)
+    """
+    known = [one.thought_tokens for one in took if one.thought_tokens is not None]
+    return sum(known) if known else None
+
+
 def _sum(took: Sequence[Usage]) -> Usage:
     return Usage(
         sum(one.prompt_tokens for one in took),
@@ -122,4 +132,5 @@ def _sum(took: Sequence[Usage]) -> Usage:
         load_s=took[0].load_s,
         first_token_s=took[0].first_token_s,
         total_s=max(one.total_s for one in took),
+        thought_tokens=thought(took),
     )

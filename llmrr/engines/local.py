@@ -159,7 +159,7 @@ class LocalModel(Templated):
             request, self.template_for(request), templated=self.templated
         )
         size = max(self.tokens.size, self.info.vocabulary or 0)
-        prompting.require_biased(request, size)
+        prompting.require_sampled(request.sampling, size)
         tokens = prompting.with_bos(
             prompting.tokenized(request, prompt, self.tokens.tokenize, size=size),
             self.tokens.bos,
@@ -228,6 +228,11 @@ class Choice(Task):
     def generated(self) -> int:
         """Tokens of the answer so far."""
         return self._writer.generated
+
+    @property
+    def thought(self) -> int:
+        """How many of these were thought."""
+        return self._writer.thought
 
     def sampled(self, logits: "Logits") -> int | None:
         """Draw a token and make text of it; None when the answer ends with it."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from llmrr.engines.markers import COMMON
 from llmrr.engines.templates import DEFAULT_NAME, Prompt, Template
-from llmrr.engines.text import COMMON
 from llmrr.engines.thinking import thinks
 from llmrr.errors import ContextOverflow, FeatureMissing, UsageError
 from llmrr.types import Image, Request, Sampling
@@ -121,12 +121,13 @@ def require_known(tokens: Sequence[int], size: int) -> None:
     """Raise ``UsageError`` for a token that the model has not, of ``size`` that there are."""
     for token in tokens:
         if not 0 <= token < size:
-            raise UsageError(f"the model has no token {token}", f"its tokens are 0 to {size - 1}")
+            said = f"the model has no token {token}"
+            raise UsageError(said, f"its {size} tokens are 0 to {size - 1}")
 
 
-def require_biased(request: Request, size: int) -> None:
-    """The same for the tokens that are to be likelier, or less likely, than they are."""
-    require_known(tuple(request.sampling.logit_bias or ()), size)
+def require_sampled(sampling: Sampling, size: int) -> None:
+    """The same for those that are to be likelier, or to end the answer."""
+    require_known([*(sampling.logit_bias or ()), *(sampling.stop_tokens or ())], size)
 
 
 def tokenized(

@@ -36,6 +36,8 @@ class Sampler:
         from random import Random
 
         self._sampling = sampling
+        self._held = sampling.min_tokens or 0  # for how many tokens more nothing ends the answer
+        self._ends = (*ends, *(sampling.stop_tokens or ())) if self._held else ()
         self._bias = dict(sampling.logit_bias or {})
         if sampling.ignore_eos:
             self._bias |= dict.fromkeys(ends, -math.inf)
@@ -61,6 +63,9 @@ class Sampler:
 
     def _adjust(self, logits: "Logits") -> None:
         size = len(logits)
+        if self._held:
+            self._held -= 1
+            logits[[token for token in self._ends if 0 <= token < size]] = -math.inf
         for token, bias in self._bias.items():
             if 0 <= token < size:
                 logits[token] += bias

@@ -22,6 +22,10 @@ class Writes(Protocol):
     def generated(self) -> int:
         """Tokens of the answer so far."""
 
+    @property
+    def thought(self) -> int:
+        """How many of these were thought."""
+
 
 class Runs(Protocol):
     """What computes sequences. Its methods may be called from any thread."""
@@ -145,4 +149,5 @@ class AnswerStream:
             first_token_s=first,
             total_s=now - self._started,
             tokens_per_s=(generated - 1) / decoding if generated > 1 and decoding > 0 else None,
+            thought_tokens=sum(task.thought for task in self._tasks),
         )

@@ -1,13 +1,13 @@
 """A model's chat template: messages in, the prompt as the model was trained to see it out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from llmrr.engines import jinja, rendering
-from llmrr.engines.text import TAG, Markers, markers_for, tag
+from llmrr.engines import jinja, rendering, seating
+from llmrr.engines.markers import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches, thought
 from llmrr.errors import ContextOverflow, FeatureMissing, Unsupported
 from llmrr.types import Message, Think, Tool
@@ -27,13 +27,12 @@ CHATML = """\
 LONGEST = 100_000  # characters
 
 # Templates whose answers name a recipient, also where there are no tools.
-_ALWAYS: Final = (">>>${recipient}", "<|recipient|>")
+_ALWAYS: Final = (">>>${recipient}", "<|recipient|>", "<|channel|>analysis")
 
 # What a model without a template of its own is asked with, by name.
 DEFAULT_NAME = "chatml"
 
 EXPLAINED = "the model's chat template has no place for tools: its system message tells of them"
-FOLDED = "the model's chat template takes no system message: it stands before the first question"
 ALWAYS_THINKS = "the model's chat template has no switch that turns reasoning off"
 NO_SWITCH = "the model's chat template has no switch for reasoning"
 
@@ -106,12 +105,12 @@ class Template:
             chosen = switches(self.text, rendering.names(self.text), think)
             word = None if chosen else command(self.text, think)
             if word:
-                messages = _told(messages, word)
+                messages = seating.told(messages, word)
             if not chosen and not word and think != "off":
                 notes.append(NO_SWITCH)
-        text, folded = self._folding(messages, add_generation_prompt, {**chosen, **extra})
-        if folded:
-            notes.append(FOLDED)
+        text, moved = self._folding(messages, add_generation_prompt, {**chosen, **extra})
+        if moved:
+            notes.append(moved)
         markers = self._markers_of(text)
         opened = _ends_open(text, markers)
         if think == "off" and add_generation_prompt:
@@ -129,7 +128,7 @@ class Template:
         """What the template takes of tools, calls and results."""
         from llmrr.engines.calls.shaping import shape_of
 
-        return shape_of(self.text, self._tried)
+        return shape_of(self._tried)
 
     def _tried(self, turns: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str | None:
         try:
@@ -138,12 +137,24 @@ class Template:
             return None
 
     @cached_property
-    def syntax(self) -> "Syntax":
-        """How the model writes calls: as its family does where the template shows which, else as
-        it is told to."""
-        from llmrr.engines.calls.families import USUAL, family_of
+    def family(self) -> "Syntax | None":
+        """The family whose calls the template writes, or whose sign it has where it writes none."""
+        from llmrr.engines.calls.families import family_of
 
-        return family_of(self.text) or USUAL
+        signed = family_of(self.text)
+        if not self.shape.calls:
+            return signed
+        from llmrr.engines.calls.recognizing import recognized
+        from llmrr.engines.calls.shaping import tried_turns
+
+        return recognized(tried_turns(self.shape, self._tried), signed)
+
+    @cached_property
+    def syntax(self) -> "Syntax":
+        """How the model writes calls: as its family does, else as it is told to."""
+        from llmrr.engines.calls.families import USUAL
+
+        return self.family or USUAL
 
     def _with_tools(
         self, messages: Sequence[Message], tools: Sequence[Tool], extra: dict[str, Any]
@@ -153,9 +164,10 @@ class Template:
         called = any(one.tool_calls or one.role == "tool" for one in messages)
         if not (tools or called):
             return messages, extra
-        from llmrr.engines.calls import families, shaping
+        from llmrr.engines.calls import shaping
 
-        known = families.family_of(self.text) is not None
+        messages = shaping.in_order(messages)
+        known = self.family is not None
         if called and not (known and self.shape.calls):
             messages = shaping.spelled(messages, self.syntax)
         if tools and known and self.shape.tools:
@@ -174,36 +186,33 @@ class Template:
 
         opening = self.syntax.opened
         opened = opening if opening and text.endswith(opening) else ""
-        if not tools and not (self.syntax.always and opened):
+        if not tools and not (self.syntax.always and opened == (opening or "")):
             return None
         return Offer(self.syntax, tools, choice, opened)
 
     def _folding(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
-    ) -> tuple[str, bool]:
-        """The text, and whether the system message had to move into the first user message: for a
-        template that refuses one, or drops it without a word."""
+    ) -> tuple[str, str | None]:
+        """The text, and a note where a system message had to move: for a template that refuses one,
+        or drops it without a word."""
+        told = [one.content.strip() for one in messages if one.role == "system"]
         refusal: jinja.Refused | None = None
-        text = ""
-        try:
-            text = self._rendered(messages, add_generation_prompt, extra)
-        except jinja.Refused as exc:
-            refusal = exc
-        system = messages[0].content.strip() if messages and messages[0].role == "system" else ""
-        if system and (refusal or system not in text):
+        plain: str | None = None
+        for turns, note in seating.ways(messages):
             try:
-                folded = self._rendered(_folded(messages), add_generation_prompt, extra)
+                text = self._rendered(turns, add_generation_prompt, extra)
             except jinja.Refused as exc:
                 refusal = refusal or exc
-            else:
-                if system in folded:
-                    return folded, True
-        if refusal:
+                continue
+            if all(one in text for one in told):
+                return text, note
+            plain = text if note is None else plain
+        if plain is None:
             raise FeatureMissing(
                 f"the model's chat template refuses this conversation: {refusal}",
                 "change the messages, or skip the template with --raw",
             ) from refusal
-        return text, False
+        return plain, None
 
     def _rendered(
         self, messages: Sequence[Message], add_generation_prompt: bool, extra: dict[str, Any]
@@ -230,7 +239,7 @@ class Template:
             **extra,
         }
         try:
-            return rendering.render(self.text, values, self._now)
+            return self._made(values)
         except jinja.Unrenderable as exc:
             size = sum(len(one.get("content") or "") for one in turns)
             if size > jinja.MOST_CHARACTERS // 2:  # what was too much is not the template
@@ -242,6 +251,16 @@ class Template:
                 f"the model's chat template cannot be rendered: {exc}",
                 "give another one with --chat-template, or skip it with --raw",
             ) from exc
+
+    def _made(self, values: dict[str, Any]) -> str:
+        """What is None is left out for a template that takes it for what it is."""
+        try:
+            return rendering.render(self.text, values, self._now)
+        except jinja.Unrenderable as exc:
+            if "NoneType" not in str(exc):
+                raise
+            given = {name: value for name, value in values.items() if value is not None}
+            return rendering.render(self.text, given, self._now)
 
     def _markers_of(self, text: str) -> Markers:
         """The template's markers; a tag whose name it only puts together as it renders counts."""
@@ -268,24 +287,6 @@ def _ends_open(text: str, markers: Markers) -> bool:
 
 def _ends_closed(text: str, markers: Markers) -> bool:
     return text.rstrip().endswith(markers.close)
-
-
-def _folded(messages: Sequence[Message]) -> list[Message]:
-    """The conversation with its system message at the head of the first user message."""
-    system, rest = messages[0].content.strip(), list(messages[1:])
-    for place, message in enumerate(rest):
-        if message.role == "user":
-            rest[place] = replace(message, content=f"{system}\n\n{message.content}")
-            return rest
-    return [Message("user", system), *rest]
-
-
-def _told(messages: Sequence[Message], word: str) -> list[Message]:
-    """The conversation with a command at the end of its system message."""
-    if messages and messages[0].role == "system":
-        first = replace(messages[0], content=f"{messages[0].content}\n{word}")
-        return [first, *messages[1:]]
-    return [Message("system", word), *messages]
 
 
 DEFAULT = CHATML

@@ -2,12 +2,15 @@
 that span them, and the model's reasoning, which is kept apart from what it answers."""
 
 import codecs
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from llmrr.engines.markers import Markers
 
 # What one push gives: answer text, reasoning text, and whether a stop string ended the answer.
 Pieces = tuple[str, str, bool]
+
+Feed = Callable[[str, bool], Pieces]
 
 NOTHING: Pieces = ("", "", False)
 
@@ -15,91 +18,16 @@ NOTHING: Pieces = ("", "", False)
 LEADING_SPACE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Markers:
-    """How a model sets its reasoning apart.
+class Calls(Protocol):
+    """What knows calls of tools, which end a block of reasoning that is not closed."""
 
-    ``open`` begins reasoning where an answer could begin, ``close`` ends it, and ``skip`` is what
-    stands between blocks and belongs to neither (a channel's name, say).
-    """
+    @property
+    def interrupting(self) -> tuple[str, ...]:
+        """The texts that such a call begins with."""
 
-    open: tuple[str, ...]
-    close: tuple[str, ...]
-    skip: tuple[str, ...] = ()
-
-    def needs(self, token: str) -> bool:
-        """May this control token be a part of a marker? Then its text must reach the assembler.
-
-        >>> tag("think").needs("<think>"), tag("think").needs("<|im_end|>")
-        (True, False)
-        """
-        return bool(token) and any(token in text for text in self.open + self.close + self.skip)
-
-
-def tag(*names: str) -> Markers:
-    """The markers of the XML-like tags of these names."""
-    return Markers(tuple(f"<{name}>" for name in names), tuple(f"</{name}>" for name in names))
-
-
-# For a template that mentions no reasoning. Distilled models often carry the template of the model
-# they came from, and no answer that anyone asked for begins with one of these words.
-COMMON = tag("think", "thinking")
-
-# The formats that are more than a pair of tags: what a template of this format contains, and its
-# markers. Harmony (gpt-oss) and its likes name a channel per message; the answer is the last one.
-FORMATS: tuple[tuple[str, Markers], ...] = (
-    (
-        "<|channel|>analysis<|message|>",
-        Markers(
-            ("<|channel|>analysis<|message|>",),
-            ("<|end|>",),
-            (
-                "<|start|>assistant",
-                "<|channel|>final<|message|>",
-                "<|channel|>commentary<|message|>",
-            ),
-        ),
-    ),
-    ("<|channel>thought", Markers(("<|channel>thought\n", "<|channel>thought"), ("<channel|>",))),
-    (
-        "assistant<|think|>",
-        Markers(("<|think|>",), ("<|end|>",), ("<|begin|>assistant", "<|content|>")),
-    ),
-    (
-        " to=self<|message|>",
-        Markers((" to=self<|message|>",), ("<|eom|>",), ("<|start|>assistant", "<|message|>")),
-    ),
-    ("<|START_THINKING|>", Markers(("<|START_THINKING|>",), ("<|END_THINKING|>",))),
-    (
-        "'<|open|>' + tag",
-        Markers(
-            ("<|open|>think<|sep|>",),
-            ("<|close|>think<|sep|>",),
-            ("<|open|>response<|sep|>",),
-        ),
-    ),
-    ("[THINK]", Markers(("[THINK]",), ("[/THINK]",))),
-    ("<unused94>", Markers(("<unused94>thought\n", "<unused94>"), ("<unused95>",))),
-    (
-        "[BEGIN FINAL RESPONSE]",
-        Markers(("Here are my reasoning steps:\n",), ("[BEGIN FINAL RESPONSE]",)),
-    ),
-)
-
-TAG = re.compile(r"<([a-z]+:)?(think|thinking|thought|reasoning)(:\w+)?>")
-
-
-def markers_for(template: str) -> Markers:
-    """The markers of a model with this chat template; ``COMMON`` where it mentions none.
-
-    >>> markers_for("… <seed:think> …").close
-    ('</seed:think>',)
-    """
-    for sign, markers in FORMATS:
-        if sign in template:
-            return markers
-    names = dict.fromkeys(found.group()[1:-1] for found in TAG.finditer(template))
-    return tag(*names) if names else COMMON
+    def call_in(self, thought: str, *, last: bool) -> tuple[int, bool] | None:
+        """Where in what is thought a call begins, or with False may; ``last``: no more is
+        thought."""
 
 
 class TextAssembler:
@@ -108,41 +36,51 @@ class TextAssembler:
     ``stop`` applies to the answer alone, not to reasoning: the stop string that is complete first
     ends it (of two that end together the longer), and the text is cut before it. Held back is only
     what may become a stop string or a marker. Reasoning is recognised where the answer would begin,
-    or at once with ``opened``, when the prompt ends inside a block; space around it is dropped.
+    or at once with ``opened``, when the prompt ends inside a block; space around it is dropped. A
+    mark that ends a block is dropped where none is open. ``calls`` know what ends one besides.
     """
 
     __slots__ = (
+        "_again",
+        "_calls",
         "_close",
         "_decode",
         "_feed",
         "_held",
         "_leads",
         "_opens",
+        "_repeated",
         "_stop",
         "_trim",
+        "_watched",
         "stop",
         "stopped",
     )
 
     def __init__(
-        self, stop: Iterable[str] = (), reasoning: Markers | None = None, opened: bool = False
-    ) -> None:
+        self, stop: Iterable[str] = (), reasoning: Markers | None = None, opened: bool = False,
+        calls: Calls | None = None,
+    ) -> None:  # fmt: skip
         self._stop = tuple(dict.fromkeys(text for text in stop if text))
         self._opens = reasoning.open if reasoning else ()
         # The longest first: one marker may begin with another.
-        leads = reasoning.open + reasoning.skip if reasoning else ()
+        leads = reasoning.all if reasoning else ()
         self._leads = tuple(sorted(leads, key=len, reverse=True))
         self._close = reasoning.close if reasoning else ()
+        self._calls = calls
+        self._repeated: tuple[str, ...] = ()  # marks that a model may write though they stand there
+        self._again = reasoning.open if reasoning and reasoning.again else ()
+        self._watched = self._stop + self._again + (reasoning.around if reasoning else ())
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._held = ""
         self._trim = False
         self.stopped = False
         self.stop: str | None = None  # the string that it stopped at
-        self._feed = self._answer
+        self._feed: Feed = self._answer
         if reasoning:
             self._feed = self._begin
             if opened:
-                self._feed, self._trim = self._reason, True
+                self._feed, self._trim, self._repeated = self._reason, True, self._opens
 
     @property
     def reasoning(self) -> bool:
@@ -165,17 +103,23 @@ class TextAssembler:
         return ("", "", True) if self.stopped else self._feed(text, True)
 
     def _answer(self, text: str, last: bool) -> Pieces:
-        if not self._stop:
+        if not self._watched:
             return text, "", False
-        text = self._held + text
-        found = first(text, self._stop)
-        if found:
-            self.stopped, self.stop = True, text[found[0] : found[1]]
-            self._held = ""
-            return text[: found[0]], "", True
-        keep = len(text) if last else settled(text, self._stop)
+        said, text = "", self._held + text
+        self._held = ""
+        while found := first(text, self._watched):
+            said, mark = said + text[: found[0]], text[slice(*found)]
+            if mark in self._stop:
+                self.stopped, self.stop = True, mark
+                return said, "", True
+            if mark in self._again:  # or a longer mark that begins like it
+                self._feed = self._begin
+                more, thought, stopped = self._begin(text[found[0] :], last)
+                return said + more, thought, stopped
+            text = text[found[1] :]
+        keep = len(text) if last else settled(text, self._watched)
         self._held = text[keep:]
-        return text[:keep], "", False
+        return said + text[:keep], "", False
 
     def _begin(self, text: str, last: bool) -> Pieces:
         """Where an answer, a reasoning block or what is to be skipped may begin."""
@@ -184,8 +128,8 @@ class TextAssembler:
         bare = text.lstrip()
         space = len(text) - len(bare)
         if self._trim or space <= LEADING_SPACE:
-            marker = self._lead(text, bare)
-            if marker is not None and not last and self._may_grow(text, bare, marker):
+            marker = self._lead(text, bare, self._leads)
+            if marker is not None and not last and self._may_grow(text, bare, marker, self._leads):
                 self._held = text
                 return NOTHING
             if marker:
@@ -196,35 +140,53 @@ class TextAssembler:
         self._feed = self._answer
         return self._answer(bare if self._trim else text, last)
 
-    def _lead(self, text: str, bare: str) -> str | None:
+    def _lead(self, text: str, bare: str, leads: tuple[str, ...]) -> str | None:
         """The marker that stands here, "" if one may yet come, None if none can."""
-        for marker in self._leads:
+        for marker in leads:
             if bare.startswith(marker) or text.startswith(marker):
                 return marker
-        if any(marker.startswith((bare, text)) for marker in self._leads):
+        if any(marker.startswith((bare, text)) for marker in leads):
             return ""
         return None
 
-    def _may_grow(self, text: str, bare: str, marker: str) -> bool:
+    def _may_grow(self, text: str, bare: str, marker: str, leads: tuple[str, ...]) -> bool:
         """Could a longer marker than the one that is complete still come?"""
         return any(
-            len(other) > len(marker) and other.startswith((bare, text)) for other in self._leads
+            len(other) > len(marker) and other.startswith((bare, text)) for other in leads
         )
 
     def _reason(self, text: str, last: bool) -> Pieces:
         text = self._held + text
         if self._trim:
             text = text.lstrip()
-            self._trim = not text
+            mark = self._lead(text, text, self._repeated)
+            if mark is not None and not last and self._may_grow(text, text, mark, self._repeated):
+                self._held = text
+                return NOTHING
+            text = text[len(mark or "") :].lstrip()
+            self._trim, self._repeated = not text, ()
         found = first(text, self._close)
+        call = self._called(text[: found[0]] if found else text, last or found is not None)
+        if call and call[1]:
+            return self._ended(text, call[0], call[0], self._answer, last)
         if found:
-            thought, self._held = text[: found[0]].rstrip(), ""
-            self._feed, self._trim = self._begin, True
-            answer, more, stopped = self._begin(text[found[1] :], last)
-            return answer, thought + more, stopped
-        keep = len(text[: len(text) if last else settled(text, self._close)].rstrip())
+            return self._ended(text, *found, self._begin, last)
+        wanted = self._close + (self._calls.interrupting if self._calls else ())
+        keep = call[0] if call else len(text) if last else settled(text, wanted)
+        keep = len(text[:keep].rstrip())
         self._held = text[keep:]
         return "", text[:keep], False
+
+    def _called(self, thought: str, last: bool) -> tuple[int, bool] | None:
+        """Where a call begins in what is thought, or may."""
+        return self._calls.call_in(thought, last=last) if self._calls else None
+
+    def _ended(self, text: str, end: int, after: int, feed: Feed, last: bool) -> Pieces:
+        """The block ends, and what stands behind it goes on by ``feed``."""
+        thought, self._held = text[:end].rstrip(), ""
+        self._feed, self._trim = feed, True
+        answer, more, stopped = feed(text[after:], last)
+        return answer, thought + more, stopped
 
 
 def first(text: str, wanted: tuple[str, ...]) -> tuple[int, int] | None:

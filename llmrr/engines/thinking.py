@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from llmrr.engines.text import COMMON, markers_for
+from llmrr.engines.markers import COMMON, markers_for
 from llmrr.types import Message, Think
 
 LEVELS: tuple[Think, ...] = ("off", "low", "medium", "high")

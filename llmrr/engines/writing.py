@@ -43,12 +43,16 @@ class Writer:
     ) -> None:
         self._stream, self._index = stream, index
         self._sampling, self._vocabulary, self._markers = sampling, vocabulary, prompt.markers
+        self._stops = frozenset(sampling.stop_tokens or ())
         self._mask = constraint.new() if constraint and not constraint.lazy else None
         self._later = constraint if constraint and constraint.lazy else None
-        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened)
-        self._parser = prompt.offer.parser() if prompt.offer else None
-        self._offer = prompt.offer
+        offer = self._offer = prompt.offer
+        # What is held to a grammar from the end of its thoughts on must end them itself.
+        calls = offer if constraint is None or constraint.lazy else None
+        self._text = TextAssembler(sampling.stop or (), prompt.markers, prompt.opened, calls)
+        self._parser = offer.parser(prompt.markers.close) if offer else None
         self._answer = self._reasoning = ""  # what is not yet told
+        self._thought = False  # was anything?
         self._calls: list[ToolCall] = []
         self._pieces: list[CallPiece] = []
         self._ids: list[str] = []  # of all calls that have begun
@@ -57,7 +61,7 @@ class Writer:
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
         self._finish: FinishReason = "cancelled"
-        self.generated = 0
+        self.generated = self.thought = 0
 
     @property
     def mask(self) -> "Mask | None":
@@ -70,13 +74,14 @@ class Writer:
         if self.generated == 0:
             self._stream.begun()
         piece, ends = self._kind(token)
-        if ends and not self._sampling.ignore_eos:
+        if (ends and not self._sampling.ignore_eos) or token in self._stops:
             self._finish = "stop"
             return False
         self.generated += 1
         self._tokens.append(token)
         text, reasoning, stopped = self._text.push(piece)
         self._hear(text, reasoning)
+        self.thought += bool(reasoning) or self._text.reasoning
         if self._later is not None:
             self._hold(self._later)
         if stopped or (self._mask is not None and self._mask.finished):
@@ -91,8 +96,9 @@ class Writer:
         self, token: int, logprob: Callable[[int], float], top: list[tuple[int, float]]
     ) -> None:
         """Note how likely a token was, and the likeliest in its place."""
-        best = tuple((self._name(other), value) for other, value in top)
-        self._logprobs.append(TokenLogprob(self._name(token), logprob(token), best))
+        spelled = [self._vocabulary.piece(one) for one in (token, *(other for other, _ in top))]
+        values = [logprob(token), *(value for _, value in top)]
+        self._logprobs.append(TokenLogprob.of(spelled, values))
 
     def tell(self) -> None:
         """Emit what there is to say."""
@@ -111,6 +117,7 @@ class Writer:
 
     def _hear(self, text: str, reasoning: str) -> None:
         self._reasoning += reasoning
+        self._thought = self._thought or bool(reasoning)
         if self._parser is None:
             self._answer += text
         elif text:
@@ -126,7 +133,9 @@ class Writer:
 
     def _keep(self, spoken: "Spoken") -> None:
         self._answer += spoken.text
-        self._reasoning += spoken.reasoning
+        if spoken.reasoning:  # a message of its own
+            self._reasoning += ("\n" if self._thought else "") + spoken.reasoning
+            self._thought = True
         for piece in spoken.pieces:
             if piece.number == len(self._ids):
                 fresh = piece.id not in self._ids
@@ -149,10 +158,7 @@ class Writer:
 
     def _needed(self, piece: bytes) -> bool:
         text = piece.decode(errors="replace")
-        return self._markers.needs(text) or bool(self._offer and self._offer.syntax.needs(text))
-
-    def _name(self, token: int) -> str:
-        return self._vocabulary.piece(token).decode(errors="replace")
+        return self._markers.needs(text) or bool(self._offer and self._offer.needs(text))
 
     def _chunk(self, finish: FinishReason | None = None) -> Chunk:
         tokens, self._tokens = tuple(self._tokens), []

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from llmrr.errors import InvalidRequest, nearest
 
-# What says nothing of an answer: who pays, where it is noted, how it is computed.
+# What says nothing of an answer: who pays, where it is noted, how it is computed; and what vLLM's
+# and SGLang's clients may turn off, and is so here.
 HINTS: Final = frozenset({
     "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key",
     "prompt_cache_retention", "prediction", "cache_prompt", "id_slot", "timings_per_token",
     "return_progress", "max_tool_calls", "previous_response_id", "stream_options", "cache_control",
-    "inference_geo",
+    "inference_geo", "skip_special_tokens", "separate_reasoning", "stream_reasoning",
+    "add_special_tokens", "spaces_between_special_tokens",
 })  # fmt: skip
 _USUAL: Final = ("auto", "default")
 _NEAR: Final = 0.8  # how much alike two names are of which one was probably meant

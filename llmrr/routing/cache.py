@@ -182,6 +182,7 @@ def again(answer: Sequence[Chunk]) -> tuple[Chunk, ...]:
         completion_tokens=usage.completion_tokens,
         estimated=usage.estimated,
         first_token_s=0.0,
+        thought_tokens=usage.thought_tokens,
     )
     return (*answer[:-1], replace(answer[-1], usage=free))
 
@@ -197,8 +198,8 @@ def unpacked(text: str) -> tuple[Chunk, ...] | None:
     >>> unpacked(packed([Chunk(text="a", usage=Usage(1, 0, 1))]))
     (Chunk(index=0, text='a', reasoning='', tokens=(), logprobs=(), finish_reason=None, \
 usage=Usage(prompt_tokens=1, cached_tokens=0, completion_tokens=1, estimated=False, load_s=0.0, \
-first_token_s=None, total_s=0.0, tokens_per_s=None), tool_calls=(), stop=None, \
-call_pieces=()),)
+first_token_s=None, total_s=0.0, tokens_per_s=None, thought_tokens=None), tool_calls=(), \
+stop=None, call_pieces=()),)
     """
     try:
         return tuple(packing.chunk(facts) for facts in json.loads(text))

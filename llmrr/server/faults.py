@@ -58,8 +58,10 @@ def response(
         headers = {**(headers or {}), "retry-after": str(max(1, round(after)))}
     if status == 401:
         headers = {**(headers or {}), "www-authenticate": "Bearer"}
-    if path.startswith("/v1/messages"):
-        headers = {**(headers or {}), "request-id": f"req_{ids.new()}"}
     shape = next((shape for start, shape in SHAPES if path.startswith(start)), openai.error)
-    body = json.dumps(shape(error, status))  # ASCII: whatever was sent may be in it
+    told = dict(shape(error, status))
+    if path.startswith("/v1/messages"):
+        told["request_id"] = f"req_{ids.new()}"
+        headers = {**(headers or {}), "request-id": told["request_id"]}
+    body = json.dumps(told)  # ASCII: whatever was sent may be in it
     return Response(body, status, headers, "application/json")

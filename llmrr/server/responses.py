@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from llmrr.errors import InvalidRequest
 from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import input_items
@@ -77,6 +78,15 @@ async def one(request: Request) -> Response:
     return as_json(found.response)
 
 
+async def cancel(request: Request) -> Response:
+    """``POST /v1/responses/{id}/cancel``, which is for what is made in the background alone."""
+    service: Service = request.app.state.service
+    responses, id = service.responses, request.path_params["id"]
+    await service.aside(lambda: responses.of(id))
+    said = "a response that is not made in the background cannot be cancelled"
+    raise InvalidRequest(said, "a client that leaves stops it")
+
+
 async def inputs(request: Request) -> Response:
     """``GET /v1/responses/{id}/input_items``: of the whole conversation up to its answer."""
     service: Service = request.app.state.service
@@ -97,6 +107,7 @@ ROUTES = [
     Route("/v1/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/responses/input_tokens", input_tokens, methods=["POST"]),
     Route("/v1/responses/{id}", one, methods=["GET", "DELETE"]),
+    Route("/v1/responses/{id}/cancel", cancel, methods=["POST"]),
     Route("/v1/responses/{id}/input_items", inputs),
 ]
 PATHS: Paths = {
@@ -109,6 +120,13 @@ PATHS: Paths = {
         "delete": operation(
             "Forget a response.", answer(shape(["id", "deleted"])), parameters=[parameter("id")]
         ),
+    },
+    "/v1/responses/{id}/cancel": {
+        "post": operation(
+            "Refused: none is made in the background.",
+            answer(RESPONDED),
+            parameters=[parameter("id")],
+        )
     },
     "/v1/responses/{id}/input_items": INPUT_ITEMS_PATH,
 }

@@ -48,12 +48,14 @@ class Rest(Protocol):
 
 class Found(NamedTuple):
     """What stands at the beginning of a text, up to ``end``: calls, or what is no text of the
-    answer; ``reasoning`` is what is thought there, and ``rest`` reads what follows."""
+    answer; ``reasoning`` is what is thought there, and ``rest`` reads what follows. With ``parts``
+    the words that follow are another message than those before."""
 
     calls: tuple[Said, ...]
     end: int
     reasoning: str = ""
     rest: Rest | None = None
+    parts: bool = False
 
 
 class Begun(NamedTuple):
@@ -89,7 +91,8 @@ class Syntax:
     the family writes; ``lead`` is what its calls begin with in a grammar,
     and ``addressed`` what stands before words. ``lazy``: behind its ``lead`` a model is held to
     calls also where nobody asked for that; it is for families whose grammar allows what their
-    models write anyway, apart from what is wrong.
+    models write anyway, apart from what is wrong. ``interrupts``: a call in a block of reasoning
+    ends that, as models of the family forget to.
     """
 
     name: str
@@ -97,13 +100,14 @@ class Syntax:
     triggers: tuple[str, ...] = ()
     leading: tuple[str, ...] = ()
     following: tuple[str, ...] = ()
-    closers: str = "{}])>"
+    closers: str = '{}])>"'
     marks: tuple[str, ...] = ()
     always: bool = False
     opened: str | None = None
     lead: str = ""
     addressed: str = ""
     lazy: bool = False
+    interrupts: bool = False
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         """What a text holds that begins where a call may; ``last``: nothing more will come. What
@@ -285,6 +289,7 @@ def call_of(text: str) -> Said | None:
         found = {**found, **(members(inner) or {})}
     elif inner.startswith('"'):
         found.setdefault("name", inner)
+    found.setdefault("name", found.get("tool_name", '""'))
     name, identifier = (_text(found.get(key)) for key in ("name", "id"))
     given = next((found[key] for key in ("arguments", "parameters", "args") if key in found), None)
     said = arguments(given)

@@ -1,15 +1,17 @@
 """The arguments of a call, read as they come: JSON as it stands, and values between tags."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from json import dumps
 from typing import Any, Final, NamedTuple
 
+from llmrr.engines.calls import pythonic
 from llmrr.engines.calls.base import Step, members, skip, value_of
 from llmrr.engines.calls.schemas import kinds_of
 from llmrr.types import Tool
 
-_PLAIN = re.compile(r'[^"{}\[\]]+')
+_PLAIN = re.compile(r'[^"{}\[\]<`]+')
 _QUOTED = re.compile(r'[^"\\\x00-\x1f]+')
 
 
@@ -23,9 +25,9 @@ def escaped(text: str) -> str:
 
 
 class Json:
-    """An object of JSON as the model writes it, up to its last bracket; nobody checks it, as nobody
-    does at OpenAI. Control characters in its strings are escaped, for models write a line break as
-    it is."""
+    """An object of JSON as the model writes it, up to its last bracket, or to a mark that can only
+    stand behind it; nobody checks it, as nobody does at OpenAI. Control characters in its strings
+    are escaped, for models write a line break as it is."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -41,6 +43,8 @@ class Json:
                 at = run.end()
                 continue
             mark = text[at]
+            if not self._quoted and mark in "<`":
+                return Step("".join(parts), at, True)
             at += 1
             parts.append(escaped(mark) if self._quoted and mark < " " else mark)
             if self._ends(mark):
@@ -71,10 +75,12 @@ class Value(NamedTuple):
 
 
 class Entries:
-    """Keys and values between tags, up to ``close``. A value that can be nothing but a string is
+    """Keys and values between tags, up to ``close``, or where that is missing to the ``outer`` tag,
+    which is left. A value that can be nothing but a string is
     told while it comes, any other one once it is complete: only then is it known what it is."""
 
     close: str
+    outer: str = ""
 
     def __init__(self, tool: Tool | None) -> None:
         kinds = tool.parameters.get("properties") if tool else None
@@ -96,6 +102,10 @@ class Entries:
         """May this become a key or the end of all?"""
         raise NotImplementedError
 
+    def schema(self, key: str) -> object:
+        """That of the value of the key which was read last."""
+        return self._schemas.get(key)
+
     def read(self, text: str, *, last: bool) -> Step:
         """What is certain of them."""
         parts: list[str] = []
@@ -107,9 +117,10 @@ class Entries:
                 if self._inside:
                     return Step("".join(parts), at)
             bare = skip(text, at)
-            if text.startswith(self.close, bare):
-                parts.append(self._before if self._before == "{" else "")
-                return Step("".join([*parts, "}"]), bare + len(self.close), True)
+            for end, used in ((self.close, len(self.close)), (self.outer, 0)):
+                if end and text.startswith(end, bare):
+                    parts.append(self._before if self._before == "{" else "")
+                    return Step("".join([*parts, "}"]), bare + used, True)
             found = self.key(text, bare)
             if found is None or (found[1] == len(text) and not last):
                 ended = found is None and not self.may_go_on(text[bare:])
@@ -119,7 +130,7 @@ class Entries:
 
     def _keyed(self, key: str) -> str:
         """A key as it is written, of a string also the quote."""
-        self._schema, self._inside = self._schemas.get(key), True
+        self._schema, self._inside = self.schema(key), True
         self._string = kinds_of(self._schema) == {"string"}
         told = f"{self._before}{dumps(key, ensure_ascii=False)}: "
         self._before = ", "
@@ -149,15 +160,31 @@ def typed(value: str, schema: object) -> str:
     if isinstance(schema, Mapping) and value in (schema.get("enum") or ()):
         return dumps(value, ensure_ascii=False)
     kinds = kinds_of(schema)
-    word = {"True": "true", "False": "false", "None": "null"}.get(value.strip(), value.strip())
-    found = members(f'{{"": {word}}}')
-    if found is not None and list(found) == [""]:
-        kind = _KINDS[type(value_of(found[""]))]
-        if "string" not in kinds or kind in kinds - {"string"}:
-            return found[""]
+    for word in _readings(value.strip(), kinds):
+        found = members(f'{{"": {word}}}')
+        if found is not None and list(found) == [""]:
+            kind = _KINDS[type(value_of(found[""]))]
+            if "string" not in kinds or kind in kinds - {"string"}:
+                return found[""]
     return dumps(value, ensure_ascii=False)
 
 
+def _readings(value: str, kinds: AbstractSet[str]) -> Iterator[str]:
+    """The texts that are JSON if the value is any: also a word or an object of Python, and a number
+    with zeros in front."""
+    word = _WORDS.get(value if not kinds else value.lower(), value)
+    yield word
+    if kinds & {"integer", "number"} and (found := _PADDED.fullmatch(value)):
+        yield found[1].replace("+", "") + found[2]
+    if kinds & {"array", "object"} and (literal := pythonic.literal(value)) is not None:
+        yield literal
+
+
+_WORDS: Final[Mapping[str, str]] = {
+    "True": "true", "False": "false", "None": "null", "none": "null",
+    **{one: one for one in ("true", "false", "null")},
+}  # fmt: skip
+_PADDED = re.compile(r"([+-]?)0*(\d+(?:\.\d+)?)")
 _KINDS: Final[Mapping[type, str]] = {
     str: "string", int: "integer", float: "number", bool: "boolean", list: "array",
     dict: "object", type(None): "null",

@@ -19,13 +19,13 @@ from llmrr.engines.calls.base import (
     value_of,
 )
 from llmrr.engines.calls.bodies import escaped
-from llmrr.engines.calls.grammar import Rules
+from llmrr.engines.calls.grammar import Rules, listed
 from llmrr.engines.calls.schemas import inlined
 from llmrr.engines.text import settled
 from llmrr.types import Tool, ToolCall
 
-_NAME = re.compile(r"\s*call:([\w.-]{1,256})\{")
-_PARTIAL = re.compile(r"\s*(c|ca|cal|call|call:[\w.-]{0,256})?")
+_NAME = re.compile(r"\s*(?:call)?:([\w.-]{1,256})\{")
+_PARTIAL = re.compile(r"\s*(c|ca|cal|call|(?:call)?:[\w.-]{0,256})?")
 _BARE = re.compile(r"[^,{}\[\]]*")
 _KEY = re.compile(r"[^:,{}\[\]]*")
 _DEEPEST: Final = 32
@@ -145,11 +145,7 @@ class Notation(Syntax):
             for key in (*required, *others)
         ]
         comma = rules.text(",")
-        musts, mays = each[: len(required)], each[len(required) :]
-        if musts:
-            inner = f" {comma} ".join(musts) + "".join(f" ({comma} {one})?" for one in mays)
-        else:
-            inner = _any_of(mays, comma)
+        inner = listed(each[: len(required)], each[len(required) :], comma)
         return f"{rules.text('{')} {inner} {rules.text('}')}"
 
     def _rule(self, rules: Rules, schema: object, depth: int) -> str:
@@ -249,15 +245,6 @@ class Members:
             piece = dumps(value, ensure_ascii=False, allow_nan=False)
         self._before = ","
         return told + piece, at
-
-
-def _any_of(mays: list[str], comma: str) -> str:
-    """Any of these, in their order, with commas between."""
-    if not mays:
-        return '""'
-    chains = [one + "".join(f" ({comma} {other})?" for other in mays[at + 1 :])
-              for at, one in enumerate(mays)]  # fmt: skip
-    return f"({' | '.join(chains)})?"
 
 
 def _plain(written: str) -> Any:

@@ -59,7 +59,7 @@ class Pairs(Syntax):
     name = "glm"
     signs = (("<arg_key>",),)
     triggers = ("<tool_call>",)
-    lead = "<tool_call>"
+    lead, interrupts = "<tool_call>", True
     marks = ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>",
              "</arg_value>")  # fmt: skip
     closers = ">"

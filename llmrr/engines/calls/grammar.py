@@ -2,7 +2,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,6 +70,17 @@ class Rules:
     def grammar(self, start: str) -> str:
         """All of it."""
         return "\n".join([f"start: {start}", *self._rules, ""])
+
+
+def listed(musts: Sequence[str], mays: Sequence[str], comma: str) -> str:
+    """The Lark expression of ``musts`` and any of ``mays``, in their order, with commas between."""
+    if musts:
+        return f" {comma} ".join(musts) + "".join(f" ({comma} {one})?" for one in mays)
+    if not mays:
+        return '""'
+    chains = [one + "".join(f" ({comma} {other})?" for other in mays[at + 1 :])
+              for at, one in enumerate(mays)]  # fmt: skip
+    return f"({' | '.join(chains)})?"
 
 
 def _pieces(literal: str, controls: Mapping[str, int]) -> Iterable[str]:

@@ -21,8 +21,7 @@ from llmrr.engines.calls.tagged import head, parameters
 from llmrr.types import Tool, ToolCall
 
 _TAG: Final = "<|python_tag|>"
-# How an object begins that may be a call, without its spaces.
-_HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":', '{"id":')
+_START, _END = "<|python_start|>", "<|python_end|>"  # of Llama 4, for calls of any form
 _INTERPRETERS: Final = ("python", "code_interpreter", "ipython")
 
 
@@ -30,22 +29,32 @@ class Llama(Syntax):
     """``{"name": …, "parameters": {…}}``; several one after the other, with or without ``;``."""
 
     name = "llama-3"
-    signs = ((_TAG,), ('{"name": function name, "parameters":',))
-    triggers = (_TAG, "<function=")
+    signs = (
+        (_TAG,), (_START,), ('{"name": function name, "parameters":',),
+        ("<|start_header_id|>", "[func_name1(params_name1=params_value1"),
+    )  # fmt: skip
+    triggers = (_TAG, _START, "<function=")
     leading = ("{", "[")
-    following = ("{", ";", "[", *FUNCTION.following)
+    following = ("{", ";", ",", "[", _END, *FUNCTION.following)
     closers = "{}])>\":,"
-    marks = (_TAG,)
+    marks = (_TAG, _START, _END)
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         if text.startswith(("<function=", *FUNCTION.following)):
             return FUNCTION.read(text, tools, last=last)
-        tagged = text.startswith(_TAG)
-        at = skip(text, len(_TAG) if tagged else 1 if text.startswith(";") else 0)
+        if text.startswith(_END):
+            return Found((), len(_END))
+        if text.startswith(_START) and _END.startswith(text[len(_START) :]) and not last:
+            return MORE
+        if text.startswith(_START + _END):  # some write both before an object
+            return Found((), len(_START + _END))
+        before = next((one for one in (_TAG, _START, ";", ",") if text.startswith(one)), "")
+        tagged = before == _TAG
+        at = skip(text, len(before))
         if at == len(text):
             return NONE if last else MORE
         if text[at] == "{":
-            return bare_object(text, at, tools, last=last)
+            return objects.bare(text, at, tools, last=last)
         if text[at] == "[" or tagged:
             return self._python(text, at, tools, tagged=tagged, last=last)
         return NONE
@@ -80,25 +89,15 @@ class Llama(Syntax):
         return Found((Said(name, code),), len(text))
 
     def call(self, rules: Rules, tool: Tool) -> str:
-        begin = rules.text(head(tool.name, "parameters"))
+        begin = rules.text(head(tool.name, given="parameters"))
         return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
 
     def calls(self, rules: Rules, first: str, more: str | None) -> str:
         return f"{first} ({rules.text('; ')} {more})*" if more else first
 
     def written(self, calls: Collection[ToolCall]) -> str:
-        return "; ".join(f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}"
+        return "; ".join(f"{head(one.name, given='parameters')}{one.arguments or '{}'}}}"
                          for one in calls)  # fmt: skip
-
-
-def bare_object(
-    text: str, at: int, tools: Mapping[str, Tool], *, last: bool
-) -> Reading:
-    """The call that an object without any tag is; its tool must be one that there is."""
-    seen = re.sub(r"\s+", "", text[at : at + 200])
-    if not any(seen.startswith(one) or one.startswith(seen) for one in _HEADS):
-        return NONE
-    return objects.read(text, at, tools, known=True, last=last)
 
 
 def _may_list(text: str, tools: Mapping[str, Tool]) -> bool:

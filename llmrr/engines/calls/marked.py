@@ -9,6 +9,7 @@ from llmrr.engines.calls.base import (
     Begun,
     Found,
     Reading,
+    Said,
     Syntax,
     skip,
 )
@@ -28,16 +29,18 @@ class Marked(Syntax):
 
     def __init__(
         self, name: str, *signs: tuple[str, ...], section: tuple[str, str], begin: str, end: str,
-        named: str, written_name: str, fence: tuple[str, str] = ("", ""),
+        named: str, written_name: str, fence: tuple[str, str] = ("", ""), interrupts: bool = False,
     ) -> None:  # fmt: skip
+        self.interrupts = interrupts
         self.name, self.signs = name, signs
         self.section, self.begin, self.end = section, begin, end
         self.written_name, self.fence = written_name, fence
         self.triggers, self.lead = (section[0], begin), section[0]
-        self.following = (end, section[1], *filter(None, (fence[1].strip(),)))
+        self.following = (end, *filter(None, (*section[1:], fence[1].strip())))
         separator = re.findall(r"<[^<>]+>", written_name)
-        self.marks = (*section, begin, end, *separator)
-        self._head = re.compile(f"(?:{re.escape(section[0])})?\\s*{re.escape(begin)}{named}")
+        self.marks = (*filter(None, section), begin, end, *separator)
+        opens, begins = (re.escape(one) for one in (section[0], begin))
+        self._head = re.compile(f"(?:{opens}\\s*(?:{begins})?|{begins}){named}")
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         for one in self.following:
@@ -45,10 +48,15 @@ class Marked(Syntax):
                 return Found((), len(one))
         found = self._head.match(text)
         if not found:
-            return MORE if not last and len(text) < _LONGEST and "{" not in text else NONE
+            if not last and len(text) < _LONGEST and "{" not in text:
+                return MORE
+            return Found((), len(self.section[0])) if text.startswith(self.section[0]) else NONE
         at = skip(text, found.end())
-        if at == len(text):
+        ends = (self.end, self.fence[1].strip() or self.end)
+        if any(one != text[at:] and one.startswith(text[at:]) for one in ends):
             return NONE if last else MORE
+        if text.startswith(ends, at):
+            return Found((Said(found["name"], "{}"),), at)
         return Begun(found["name"], at, Json()) if text[at] == "{" else NONE
 
     def call(self, rules: Rules, tool: Tool) -> str:
@@ -81,10 +89,17 @@ DEEPSEEK_3 = Marked(
     "deepseek-v3.1", (_SEP,), section=_SECTION, begin=_BEGIN, end=_END,
     named=rf"(?P<name>[^\s<>{{]{{1,256}}){_SEP}", written_name=f"{{name}}{_SEP}",
 )  # fmt: skip
+SOLAR = Marked(
+    "solar", ("<|tool_call:args|>",), section=("<|tool_calls|>", ""),  # ends with its turn
+    begin="<|tool_call:begin|>", end="<|tool_call:end|>",
+    named=r"[^<]{0,256}<\|tool_call:name\|>(?P<name>[^\s<>:{]{1,256})<\|tool_call:args\|>",
+    written_name="functions.{name}:0<|tool_call:name|>{name}<|tool_call:args|>",
+)  # fmt: skip
 KIMI = Marked(
     "kimi-k2", ("<|tool_calls_section_begin|>",),
     section=("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
     begin="<|tool_call_begin|>", end="<|tool_call_end|>",
-    named=r"(?:functions\.)?(?P<name>[^\s<>:{]{1,256})(?::\d+)?<\|tool_call_argument_begin\|>",
-    written_name="functions.{name}:0<|tool_call_argument_begin|>",
+    named=r"\s*(?:functions\.)?(?P<name>[^\s<>:{]{1,256})(?::\d+)?\s*"
+          r"<\|tool_call_argument_begin\|>",
+    written_name="functions.{name}:0<|tool_call_argument_begin|>", interrupts=True,
 )  # fmt: skip

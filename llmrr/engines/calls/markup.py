@@ -4,7 +4,7 @@ function's tag around JSON, which Functionary 3.1 writes, and Llama at times."""
 import re
 from collections.abc import Collection, Iterator, Mapping
 from json import dumps
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from llmrr.engines.calls.base import (
     ANY_OBJECT,
@@ -21,74 +21,145 @@ from llmrr.engines.calls.base import (
 from llmrr.engines.calls.bodies import Entries, Json, Value
 from llmrr.engines.calls.grammar import Rules
 from llmrr.engines.calls.schemas import kinds_of
-from llmrr.engines.text import settled
+from llmrr.engines.text import first, settled
 from llmrr.types import Tool, ToolCall
 
 _LONGEST_NAME: Final = 256
 _LINE: Final = "\n"
-_PARAMETER = re.compile(r"<parameter=([^<>\n]+)>\n?")
-_END: Final = "</function>"
-_NEXT: Final = ("<parameter=", _END)
-_CLOSED: Final = "</parameter>"
+RAW: Final = ("<![CDATA[", "]]>")
+
+
+class Tags(NamedTuple):
+    """The elements of a call and of its parameters; with ``quoted`` their names are attributes.
+    ``tight``: a line break behind a value is of it, unless one stands before it too. ``raw``: a
+    value may stand in a CDATA section."""
+
+    function: str = "<function="
+    end: str = "</function>"
+    parameter: str = "<parameter="
+    closed: str = "</parameter>"
+    quoted: bool = False
+    tight: bool = False
+    raw: bool = False
+
+    def opening(self, before: str) -> "re.Pattern[str]":
+        """What begins with one of the tags and names something."""
+        quote, name = ('"', '[^<>"\\n]+') if self.quoted else ("", "[^<>\\n]+")
+        return re.compile(f"{re.escape(before)}{quote}({name}){quote}([^<>\\n]*)>")
+
+    def opened(self, key: str) -> str:
+        """The tag that opens a parameter."""
+        return f'{self.parameter}"{key}">' if self.quoted else f"{self.parameter}{key}>"
+
+    def may_open(self, before: str, text: str) -> bool:
+        """May this become such a beginning?"""
+        inside = text.removeprefix(before)
+        if inside == text:
+            return before.startswith(text)
+        return len(inside) <= _LONGEST_NAME and not re.search(r"[<>\n]", inside)
 
 
 class Parameters(Entries):
-    """``<parameter=KEY>``, a value that may have a line break around it, ``</parameter>``. The
-    value may hold the closing tag itself: it ends where the next one begins, or the end of all."""
+    """An element for each parameter: its value may have a line break around it, and may hold the
+    closing tag itself: it ends where the next one begins, or the end of all. Where the closing tag
+    is missing, a line that opens another parameter of the tool ends it."""
 
-    close = _END
+    def __init__(self, tool: Tool | None, tags: Tags, outer: str) -> None:
+        super().__init__(tool)
+        self.close, self.outer, self._tags = tags.end, outer, tags
+        self._next = (tags.parameter, tags.end, *filter(None, (outer,)))
+        self._openings = {key: _LINE + tags.opened(key) for key in self._schemas}
+        self._opening = tags.opening(tags.parameter)
+        self._line = _LINE  # what may stand before the closing tag and is no value
+        self._attributes = ""
+        self._closed = tags.closed
 
     def key(self, text: str, at: int) -> tuple[str, int] | None:
         """With the line break behind it."""
-        found = _PARAMETER.match(text, at)
-        return (found[1].strip(), found.end()) if found else None
+        found = self._opening.match(text, at)
+        if not found:
+            return None
+        line = _LINE if text.startswith(_LINE, found.end()) else ""
+        at = found.end() + len(line)
+        is_raw = self._tags.raw and text.startswith(RAW[0], at)
+        if self._tags.raw and not is_raw and RAW[0].startswith(text[at:]):
+            return None
+        self._line = "" if is_raw else line if self._tags.tight else _LINE
+        self._closed = (RAW[1] if is_raw else "") + self._tags.closed
+        self._attributes = found[2]
+        self._openings.pop(found[1].strip(), None)
+        return found[1].strip(), at + (len(RAW[0]) if is_raw else 0)
 
     def value(self, text: str) -> Value:
         """Without the line break before its closing tag."""
-        at = 0
-        while (end := text.find(_CLOSED, at)) >= 0:
-            after = skip(text, end + len(_CLOSED))
-            inside = len(text[:end].removesuffix(_LINE))
-            if text.startswith(_NEXT, after):
+        at, closed, openings = 0, self._closed, tuple(self._openings.values())
+        opening = first(text, openings)
+        while 0 <= (end := text.find(closed, at)) < (opening[0] if opening else len(text)):
+            after = skip(text, end + len(closed))
+            inside = len(text[:end].removesuffix(self._line))
+            if text.startswith(self._next, after):
                 return Value(inside, after)
-            if any(one.startswith(text[after:]) for one in _NEXT):
+            if any(one.startswith(text[after:]) for one in self._next):
                 return Value(inside, closed=True)
-            at = end + len(_CLOSED)
-        return Value(settled(text, (_LINE + _CLOSED, _CLOSED)))
+            at = end + len(closed)
+        if opening:
+            return Value(opening[0], opening[0] + len(_LINE))
+        return Value(settled(text, (self._line + closed, closed, *openings)))
 
     def may_go_on(self, rest: str) -> bool:
         """A name has no end."""
-        if rest.startswith("<parameter="):
-            return len(rest) <= _LONGEST_NAME and not re.search(r"[<>\n]", rest[1:])
-        return any(one.startswith(rest) for one in _NEXT)
+        may_end = any(one.startswith(rest) for one in (self.close, self.outer))
+        return may_end or self.begins(rest) or self._tags.may_open(self._tags.parameter, rest)
+
+    def begins(self, text: str, at: int = 0) -> bool:
+        """Does a parameter begin here?"""
+        return self._opening.match(text, at) is not None
+
+    def schema(self, key: str) -> object:
+        """That of the tool; what it does not have is a string, unless the model itself says that it
+        is none."""
+        known = super().schema(key)
+        if known is not None:
+            return known
+        return {} if 'string="false"' in self._attributes else {"type": "string"}
 
 
 class Elements(Syntax):
-    """``<function=NAME>`` with an element for each parameter, inside an element ``tag``."""
+    """``<function=NAME>`` with an element for each parameter, inside an element ``tag`` where there
+    is one."""
 
     closers = "{>"
+    interrupts = True
 
-    def __init__(self, name: str, *signs: tuple[str, ...], tag: str) -> None:
-        self.name, self.signs = name, signs
-        self.open, self.close = f"<{tag}>", f"</{tag}>"
-        self.triggers = (self.open, "<function=")
-        self.following = (self.close, _END)
-        self.marks, self.lead = (self.open, self.close), self.open
-        self._opening = re.compile(rf"(?:{re.escape(self.open)}\s*)?<function=([^<>\n]+)>\s*")
+    def __init__(
+        self, name: str, *signs: tuple[str, ...], tag: str, tags: Tags = Tags()  # noqa: B008
+    ) -> None:
+        self.name, self.signs, self.tags = name, signs, tags
+        self.open, self.close = (f"<{tag}>", f"</{tag}>") if tag else ("", "")
+        self.triggers = (*filter(None, (self.open,)), tags.function)
+        self.following = (*filter(None, (self.close,)), tags.end)
+        self.marks, self.lead = (self.open, self.close) if tag else (), self.triggers[0]
+        self._around = re.compile(rf"(?:{re.escape(self.open)}\s*)?")
+        self._opening = tags.opening(tags.function)
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         for end in self.following:  # of the call before
             if text.startswith(end):
                 return Found((), len(end))
-        found = self._opening.match(text)
+        around = self._around.match(text)
+        assert around
+        found = self._opening.match(text, around.end())
         if not found:
-            return NONE if last or not _may_open(text.removeprefix(self.open)) else MORE
-        name, at = found[1].strip(), found.end()
+            opens = self.tags.may_open(self.tags.function, text[around.end() :])
+            return MORE if opens and not last else NONE
+        name, at = found[1].strip(), skip(text, found.end())
         if text.startswith("{", at):
             return Begun(name, at, Json())
-        if text.startswith(_END, at) or _PARAMETER.match(text, at):
-            return Begun(name, at, Parameters(tools.get(name)))
-        return NONE if last or not Parameters(None).may_go_on(text[at:]) else MORE
+        body = Parameters(tools.get(name), self.tags, self.close)
+        ends = text.startswith((self.tags.end, self.close or self.tags.end), at)
+        if ends or body.begins(text, at):
+            return Begun(name, at, Parameters(tools.get(name), self.tags, self.close))
+        return NONE if last or not body.may_go_on(text[at:]) else MORE
 
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = {**ANY_OBJECT, **tool.parameters}
@@ -122,28 +193,17 @@ class Function(Elements):
     lazy = True
 
     def __init__(self) -> None:
-        super().__init__("functionary-3.1", ("<function=",), tag="function")
-        self.triggers, self.following, self.marks = ("<function=",), (_END,), ()
-        self.lead = "<function="
+        super().__init__("functionary-3.1", ("<function=",), tag="")
 
     def call(self, rules: Rules, tool: Tool) -> str:
         schema = rules.json({**ANY_OBJECT, **tool.parameters})
-        return f"{rules.begin(f'<function={tool.name}>')} {schema} {rules.text(_END)}"
+        return f"{rules.begin(f'<function={tool.name}>')} {schema} {rules.text(self.tags.end)}"
 
     def calls(self, rules: Rules, first: str, more: str | None) -> str:
         return Syntax.calls(self, rules, first, more)
 
     def written(self, calls: Collection[ToolCall]) -> str:
-        return "".join(f"<function={one.name}>{one.arguments or '{}'}{_END}" for one in calls)
-
-
-def _may_open(text: str) -> bool:
-    """May this become the beginning of a function?"""
-    bare = text.lstrip()
-    inside = bare.removeprefix("<function=")
-    if inside != bare:
-        return len(inside) <= _LONGEST_NAME and not re.search(r"[<>\n]", inside)
-    return "<function=".startswith(bare)
+        return "".join(f"<function={one.name}>{one.arguments or '{}'}</function>" for one in calls)
 
 
 def first_required(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -172,5 +232,5 @@ def value_rule(
 
 _SIGNS: Final = ("<function=", "<parameter=")
 ELEMENTS = Elements("qwen3-coder", _SIGNS, tag="tool_call")
-SEED = Elements("seed-oss", ("<seed:tool_call>",), tag="seed:tool_call")
+SEED = Elements("seed-oss", ("<seed:tool_call>",), tag="seed:tool_call", tags=Tags(tight=True))
 FUNCTION = Function()

@@ -9,7 +9,9 @@ from llmrr.engines.calls.base import (
     MORE,
     NONE,
     Begun,
+    Found,
     Reading,
+    Said,
     Syntax,
     skip,
 )
@@ -37,10 +39,12 @@ class Listed(Syntax):
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         tagged = text.startswith(_TAG)
         at = skip(text, len(_TAG) if tagged else 0)
-        if at == len(text):
+        while text.startswith(_TAG, at):  # some write it twice
+            at = skip(text, at + len(_TAG))
+        if _TAG.startswith(text[at:]):
             return NONE if last else MORE
         if text[at] not in "[{":
-            return _named(text, at, last=last)
+            return _named(text, at, tools, last=last)
         return objects.read(text, at, tools, known=not tagged, last=last)
 
     def call(self, rules: Rules, tool: Tool) -> str:
@@ -71,9 +75,12 @@ class Named(Listed):
         return "".join(f"{_TAG}{one.name}[ARGS]{one.arguments or '{}'}" for one in calls)
 
 
-def _named(text: str, at: int, *, last: bool) -> Reading:
+def _named(text: str, at: int, tools: Mapping[str, Tool], *, last: bool) -> Reading:
     found = _NAMED.match(text, at)
     if not found:
+        bare = text[at:].split(_TAG)[0].rstrip()
+        if bare in tools and (last or _TAG in text[at:]):
+            return Found((Said(bare, "{}"),), at + len(bare))
         return MORE if not last and _PARTIAL.fullmatch(text, at) else NONE
     return Begun(found[1], found.end(), Json(), found[2])
 

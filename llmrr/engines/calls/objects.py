@@ -1,8 +1,10 @@
 """Calls that are objects of JSON: one, or several in an array."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from llmrr.engines.calls import pythonic
 from llmrr.engines.calls.base import (
     DECODER,
     MORE,
@@ -19,6 +21,13 @@ from llmrr.engines.calls.bodies import Json
 from llmrr.types import Tool
 
 _ARGUMENTS: Final = ("arguments", "parameters", "args")
+# How an object begins that may be a call, without its spaces.
+_HEADS: Final = ('{"name":', '{"type":"function"', '{"function":', '{"parameters":',
+                 '{"arguments":', '{"id":')  # fmt: skip
+_GIVEN: Final = (*_ARGUMENTS, "function")  # without any of them a bare object is no call
+_NAMED = re.compile(r'\{\s*"(?:tool_)?name"\s*:\s*"([^"\\]*)"')
+_JSON = re.compile(r'\{\s*["}]')
+_PYTHON = re.compile(r"\{\s*'")
 
 
 def read(
@@ -34,6 +43,15 @@ def read(
     return _call(text, at, tools, InArray(known), known=known, last=last)
 
 
+def bare(text: str, at: int, tools: Mapping[str, Tool], *, last: bool) -> Reading:
+    """The call that an object or an array without any tag is; its tool must be one that there is.
+    """
+    seen = re.sub(r"\s+", "", text[at : at + 200]).removeprefix("[")
+    if not any(seen.startswith(one) or one.startswith(seen) for one in _HEADS):
+        return NONE
+    return read(text, at, tools, known=True, last=last)
+
+
 def _call(
     text: str, at: int, tools: Mapping[str, Tool], rest: Rest | None, *, known: bool, last: bool
 ) -> Reading:
@@ -41,15 +59,23 @@ def _call(
     else it is read when it is complete."""
     if text[at] != "{":
         return NONE
-    if head := _head(text, at):
-        if known and head.name not in tools:
-            return NONE
-        return Begun(head.name, head.at, Json(), head.id, InObject(rest))
-    end = closing(text, at)
+    named = _NAMED.match(text, at)
+    if known and named and named[1] not in tools:
+        return NONE
+    head = _head(text, at, tools)
+    if head and known and head.name not in tools:
+        return NONE
+    begun = head and Begun(head.name, head.at, Json(), head.id, InObject(rest))
+    if begun and _JSON.match(text, begun.end):
+        return begun
+    broken = NONE if begun is None or known else begun
+    end = pythonic.ending(text, at) if _PYTHON.match(text, at) else closing(text, at)
     if end is None:
-        return NONE if last else MORE
-    said = call_of(text[at:end])
-    if said is None or (known and said.name not in tools):
+        return broken if last else MORE
+    said = call_of(text[at:end]) or pythonic.call_of(text[at:end])
+    if said is None:
+        return broken
+    if known and (said.name not in tools or not any(f'"{one}"' in text[at:end] for one in _GIVEN)):
         return NONE
     return Found((said,), end, rest=rest)
 
@@ -62,9 +88,10 @@ class _Head(NamedTuple):
     id: str | None
 
 
-def _head(text: str, at: int) -> _Head | None:
+def _head(text: str, at: int, tools: Mapping[str, Tool]) -> _Head | None:
     """The beginning of an object up to its arguments; None where it is not complete, or another
-    one: without a name in it, or with arguments that are no object."""
+    one: without a name in it, or with arguments that are no object. The name of a tool may be their
+    key."""
     found: dict[str, object] = {}
     try:
         at = skip(text, at + 1)
@@ -74,8 +101,10 @@ def _head(text: str, at: int) -> _Head | None:
             if text[at] != ":" or key in ("function", *found):
                 return None
             at = skip(text, at + 1)
+            if key in tools and not found and text[at] == "{":
+                return _Head(key, at, None)
             if key in _ARGUMENTS:
-                name, identifier = found.get("name"), found.get("id")
+                name, identifier = found.get("name", found.get("tool_name")), found.get("id")
                 if not (isinstance(name, str) and name and text[at] == "{"):
                     return None
                 return _Head(name, at, identifier if isinstance(identifier, str) else None)

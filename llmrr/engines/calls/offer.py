@@ -1,12 +1,14 @@
 """The tools of a request, as the model that is asked reads and writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmrr.engines.calls.base import Syntax
+from llmrr.engines.calls.akin import reader
+from llmrr.engines.calls.base import MORE, Begun, Found, Reading, Syntax
 from llmrr.engines.calls.parsing import Parser
+from llmrr.engines.text import first
 from llmrr.errors import FeatureMissing, UsageError
 from llmrr.types import Request, Tool
 
@@ -32,9 +34,31 @@ class Offer:
         """The tools by their names."""
         return {one.name: one for one in self.tools}
 
-    def parser(self) -> Parser:
-        """What reads one answer."""
-        return Parser(self.syntax, self.by_name, opened=self.opened)
+    def parser(self, stray: tuple[str, ...] = ()) -> Parser:
+        """What reads one answer; ``stray`` is dropped behind calls."""
+        return Parser(self.syntax, self.by_name, opened=self.opened, stray=stray)
+
+    def needs(self, token: str) -> bool:
+        """Must this control token reach what reads the calls?"""
+        return reader(self.syntax).needs(token)
+
+    @property
+    def interrupting(self) -> tuple[str, ...]:
+        """What begins the calls that end a block of reasoning which is not closed."""
+        return reader(self.syntax).triggers if self.tools and self.syntax.interrupts else ()
+
+    def call_in(self, thought: str, *, last: bool) -> tuple[int, bool] | None:
+        """Where in what is thought a call of one of the tools begins, or with False may."""
+        at = 0
+        while found := first(thought[at:], self.interrupting):
+            at += found[0]
+            read = reader(self.syntax).read(thought[at:], self.by_name, last=last)
+            if read is MORE:
+                return at, False
+            if any(name in self.by_name for name in _names(read)):
+                return at, True
+            at += 1
+        return None
 
     @property
     def forced(self) -> tuple[Tool, ...]:
@@ -98,6 +122,13 @@ class Offer:
     def allowed(self) -> tuple[Tool, ...]:
         """The tools that a call may be of."""
         return self.forced or self.tools
+
+
+def _names(read: Reading) -> Sequence[str]:
+    """The tools that are called there."""
+    if isinstance(read, Begun):
+        return (read.name,)
+    return [one.name for one in read.calls] if isinstance(read, Found) else ()
 
 
 class Thoughts(NamedTuple):

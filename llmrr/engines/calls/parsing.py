@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from llmrr.engines.calls.akin import reader
 from llmrr.engines.calls.base import MORE, Begun, Body, Found, Reading, Rest, Said, Syntax
 from llmrr.engines.text import first, settled
 from llmrr.types import Tool
@@ -29,19 +30,25 @@ class Spoken(NamedTuple):
 
 class Parser:
     """Reads one answer; ``tools`` are those that there are, by name. However the text is cut into
-    pieces, the same comes of it. What never begins a call stays text; space around one is dropped,
-    and a call that is cut before its name is known: behind another one, and where its mark stands
-    in an answer that was cut, which its finish reason says.
+    pieces, the same comes of it. What never begins a call stays text; space before one is dropped,
+    and behind one unless words stood before it; so is a call that is cut before its name is known:
+    behind another one, and where its mark stands in an answer that was cut, which its finish reason
+    says. ``stray`` is what is no text behind a call: the mark that ends thoughts, where a call has
+    ended them already.
 
     A call that has begun stays one, whatever comes, as it was told already: one that is cut or
     broken has for arguments what the model wrote of them. The answer's finish reason says that it
     was cut, and whoever makes a call reads its arguments before: so it is at OpenAI.
     """
 
-    def __init__(self, syntax: Syntax, tools: Mapping[str, Tool], *, opened: str = "") -> None:
-        self._syntax, self._tools = syntax, tools
+    def __init__(
+        self, syntax: Syntax, tools: Mapping[str, Tool], *, opened: str = "",
+        stray: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._syntax, self._tools, self._stray = reader(syntax), tools, stray
         self._held = opened  # what the prompt began already
         self._said = False  # words
+        self._parted = False  # from those that come
         self._trim = False  # a call has just been
         self._waits = False  # what is held begins with what may become a call
         self._open: _Open | None = None  # the call that is under way
@@ -88,7 +95,7 @@ class Parser:
                 self._held = ""
             self._spoken.texts.append(self._take(len(self._held) if last else self._safe()))
             return False
-        found = self._syntax.read(self._held[start:], self._tools, last=last)
+        found = self._read(self._held[start:], last=last)
         if found is MORE and not last:
             self._spoken.texts.append(self._take(self._spaced(start)))
             self._waits = True
@@ -102,6 +109,12 @@ class Parser:
         else:
             self._spoken.texts.append(self._take(start + 1))
         return True
+
+    def _read(self, text: str, *, last: bool) -> Reading:
+        for mark in self._stray if self._trim else ():
+            if text.startswith(mark):
+                return Found((), len(mark))
+        return self._syntax.read(text, self._tools, last=last)
 
     def _may_begin(self) -> bool:
         """Is what is held the beginning of what another call begins with, or the last one ends?"""
@@ -128,6 +141,7 @@ class Parser:
 
     def _found(self, found: Found | Begun) -> None:
         self._held, self._rest = self._held[found.end :], found.rest
+        self._parted |= isinstance(found, Found) and found.parts and self._said
         if isinstance(found, Begun):
             self._open = _Open(found.name, found.body, found.id)
             self._piece("")
@@ -167,10 +181,11 @@ class Parser:
     def _take(self, length: int) -> str:
         """So much of what is held, as words."""
         text, self._held = self._held[:length], self._held[length:]
-        if self._trim:
+        if self._trim and not (self._said and text.strip()):  # words on both sides stay apart
             text = text.lstrip()
         if text.strip():
-            self._said, self._trim = True, False
+            text = "\n" + text if self._parted else text
+            self._said, self._trim, self._parted = True, False, False
         return text
 
     def _start(self) -> int | None:
@@ -186,7 +201,7 @@ class Parser:
     def _leads(self) -> tuple[str, ...]:
         """What begins a call here and would not elsewhere."""
         if self._trim:
-            return self._syntax.following
+            return self._syntax.following + self._stray
         return () if self._said else self._syntax.leading
 
     def _safe(self) -> int:

@@ -4,10 +4,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from llmrr.engines.calls import pythonic
+from llmrr.engines.calls import objects, pythonic
 from llmrr.engines.calls.base import MORE, NONE, Found, Reading, Said, Syntax
 from llmrr.engines.calls.grammar import Rules
-from llmrr.engines.calls.llama import bare_object
 from llmrr.engines.calls.tagged import head, listed_calls, parameters
 from llmrr.types import Tool, ToolCall
 
@@ -27,7 +26,7 @@ class Prompted(Syntax):
 
     def read(self, text: str, tools: Mapping[str, Tool], *, last: bool) -> Reading:
         if text.startswith("{"):
-            return bare_object(text, 0, tools, last=last)
+            return objects.bare(text, 0, tools, last=last)
         if text.startswith("["):
             return self._list(text, tools, last=last)
         found = _FENCE.match(text)
@@ -56,7 +55,7 @@ class Prompted(Syntax):
         return Found(tuple(said), end) if said and known else NONE
 
     def call(self, rules: Rules, tool: Tool) -> str:
-        begin = rules.text(head(tool.name, "parameters"))
+        begin = rules.text(head(tool.name, given="parameters"))
         return f'{begin} {parameters(rules, tool)} {rules.text("}")}'
 
     def calls(self, rules: Rules, first: str, more: str | None) -> str:
@@ -66,7 +65,7 @@ class Prompted(Syntax):
         return f"({first} | {begin} {first} ({rules.text(', ')} {more})* {end})"
 
     def written(self, calls: Collection[ToolCall]) -> str:
-        said = [f"{head(one.name, 'parameters')}{one.arguments or '{}'}}}" for one in calls]
+        said = [f"{head(one.name, given='parameters')}{one.arguments or '{}'}}}" for one in calls]
         return said[0] if len(said) == 1 else f"```json\n[{', '.join(said)}]\n```"
 
 

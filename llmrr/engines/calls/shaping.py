@@ -7,13 +7,15 @@ short conversation, and what it drops or refuses it is not given.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import Any, Final, NamedTuple
 
 from llmrr.engines.calls.base import ANY_OBJECT, Syntax
+from llmrr.engines.calls.recognizing import Turns
 from llmrr.engines.thinking import thought
 from llmrr.types import Message, Tool, ToolCall
 
@@ -24,7 +26,8 @@ Try = Callable[[list[Turn], list[Turn]], str | None]
 
 class Shape(NamedTuple):
     """What a chat template takes: tools, calls with their results, arguments as objects, several
-    calls in one turn; whether ids must have nine letters, and a turn without words None for them.
+    calls in one turn; whether ids must have nine letters or name their tools, and a turn without
+    words None for them.
     """
 
     tools: bool = False
@@ -33,19 +36,31 @@ class Shape(NamedTuple):
     several: bool = True
     short_ids: bool = False
     null: bool = False
+    named_ids: bool = False
 
 
-def shape_of(template: str, render: Try) -> Shape:
+def shape_of(render: Try) -> Shape:
     """What this template takes, found by trying. A template that writes an object as Python would,
     or the text of one as a string, takes the other."""
-    short = bool(re.search(r"length\s*[!=]=\s*9\b", template))
-    for several, null, objects in product((True, False), (False, True), (True, False)):
-        shape = Shape(True, True, objects, several, short, null)
+    ids = ((False, False), (True, False), (False, True))
+    for several, null, objects, (short, named) in product((True, False), (False, True),
+                                                          (True, False), ids):  # fmt: skip
+        shape = Shape(True, True, objects, several, short, null, named)
         text = render(as_turns(_TRIED if several else _TRIED_ONE, shape), [function(_TOOL)])
         if text is not None and _keeps(text, several=several):
             return shape._replace(tools=_TOOL.name in text)
     text = render(as_turns(_TRIED[:1], Shape()), [function(_TOOL)])
-    return Shape(tools=text is not None and _TOOL.name in text, short_ids=short)
+    return Shape(tools=text is not None and _TOOL.name in text)
+
+
+def tried_turns(shape: Shape, render: Try) -> Turns:
+    """What a template of this shape makes of a turn with a call, and of one with words."""
+    called, spoken = (
+        (render(as_turns(each, shape), [function(_TOOL)]) or "")
+        .partition(each[0].content)[2].partition(each[2].content)[0]
+        for each in (_TRIED_ONE, _SPOKEN)
+    )  # fmt: skip
+    return Turns(called, _TRIED[1].tool_calls[0], spoken, _SPOKEN[1].content)
 
 
 def function(tool: Tool) -> dict[str, Any]:
@@ -60,9 +75,20 @@ def function(tool: Tool) -> dict[str, Any]:
 
 def as_turns(messages: Sequence[Message], shape: Shape) -> list[Turn]:
     """The messages as values for a template of this shape."""
-    names = {call.id: call.name for one in messages for call in one.tool_calls}
+    calls = {call.id: call.name for one in messages for call in one.tool_calls}
+    known = {
+        identifier: _Known(name, _id(identifier, f"functions.{name}:{number}", shape))
+        for number, (identifier, name) in enumerate(calls.items())
+    }
     found = messages if shape.several else _one_by_one(messages)
-    return [_turn(one, names, shape) for one in found]
+    return [_turn(one, known, shape) for one in found]
+
+
+class _Known(NamedTuple):
+    """The name of the tool that was called with an id, and that id as a template takes it."""
+
+    name: str
+    id: str
 
 
 def explained(messages: Sequence[Message], tools: Sequence[Tool], syntax: Syntax) -> list[Message]:
@@ -116,33 +142,36 @@ def _is_result(message: Message) -> bool:
     return message.role == "user" and message.content.startswith("<tool_response>")
 
 
-def _turn(message: Message, names: dict[str, str], shape: Shape) -> Turn:
+def _turn(message: Message, known: Mapping[str, _Known], shape: Shape) -> Turn:
     turn: Turn = {"role": message.role, "content": message.content, **thought(message)}
     if message.tool_calls:
         if shape.null and not message.content:
             turn["content"] = None
-        turn["tool_calls"] = [_call(one, shape) for one in message.tool_calls]
+        turn["tool_calls"] = [_call(one, known, shape) for one in message.tool_calls]
     if message.role == "tool":
         identifier = message.tool_call_id or ""
-        turn["tool_call_id"] = _id(identifier, shape)
-        turn["name"] = message.name or names.get(identifier, "")
+        call = known.get(identifier) or _Known("", _id(identifier, identifier, shape))
+        turn["tool_call_id"] = call.id
+        turn["name"] = message.name or call.name
     return turn
 
 
-def _call(call: ToolCall, shape: Shape) -> dict[str, Any]:
+def _call(call: ToolCall, known: Mapping[str, _Known], shape: Shape) -> dict[str, Any]:
     given: Any = call.arguments or "{}"
     if shape.objects:
         with suppress(ValueError, RecursionError):  # what a model wrote once it is shown again
             given = json.loads(given)
     about = {"name": call.name, "arguments": given}
-    return {"id": _id(call.id, shape), "type": "function", "function": about}
+    return {"id": known[call.id].id, "type": "function", "function": about}
 
 
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def _id(identifier: str, shape: Shape) -> str:
+def _id(identifier: str, named: str, shape: Shape) -> str:
     """The same id always becomes the same, so that a prompt begins as the one before it did."""
+    if shape.named_ids:
+        return named
     if not shape.short_ids or re.fullmatch(r"[0-9A-Za-z]{9}", identifier):
         return identifier
     import hashlib
@@ -151,46 +180,75 @@ def _id(identifier: str, shape: Shape) -> str:
     return "".join(_LETTERS[one % len(_LETTERS)] for one in digest[:9])
 
 
+def in_order(messages: Sequence[Message]) -> list[Message]:
+    """The messages with results in the order of the calls that they answer: most templates write
+    no ids, and a model takes the first result for that of the first call.
+
+    >>> calls = ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")
+    >>> results = [Message("tool", one, tool_call_id=one) for one in "ba"]
+    >>> [one.content for one in in_order([Message("assistant", "", tool_calls=calls), *results])]
+    ['', 'a', 'b']
+    """
+    found: list[Message] = []
+    for turn, results in _answered(messages):
+        places = {call.id: at for at, call in reversed([*enumerate(turn.tool_calls)])}
+        if all(one.tool_call_id in places for one in results):
+            results.sort(key=lambda one: places[one.tool_call_id or ""])
+        found += [turn, *results]
+    return found
+
+
 def _one_by_one(messages: Sequence[Message]) -> list[Message]:
     """The messages with one call in each turn, and its result behind it."""
     found: list[Message] = []
-    left = list(messages)
-    while left:
-        one = left.pop(0)
-        if len(one.tool_calls) < 2:
-            found.append(one)
-            continue
-        results = []
-        while left and left[0].role == "tool":
-            results.append(left.pop(0))
-        for number, call in enumerate(one.tool_calls):
-            said = one.content if number == 0 else ""
-            found.append(replace(one, content=said, tool_calls=(call,)))
-            found += [each for each in results if each.tool_call_id == call.id]
-        asked = {call.id for call in one.tool_calls}
-        found += [each for each in results if each.tool_call_id not in asked]
+    for turn, results in _answered(messages):
+        calls = turn.tool_calls if len(turn.tool_calls) > 1 else ()
+        for at, call in enumerate(calls):
+            said = turn.content if at == 0 else ""
+            found.append(replace(turn, content=said, tool_calls=(call,)))
+            mine = [one for one in results if one.tool_call_id == call.id]
+            if any(later.id == call.id for later in calls[at + 1 :]):
+                mine = mine[:1]  # the others answer the later ones
+            found += mine
+            results = [one for one in results if all(one is not each for each in mine)]
+        found += results if calls else [turn, *results]
     return found
+
+
+def _answered(messages: Sequence[Message]) -> Iterator[tuple[Message, list[Message]]]:
+    """Each turn with the results that follow it, where it has calls."""
+    left = deque(messages)
+    while left:
+        turn, results = left.popleft(), []
+        while turn.tool_calls and left and left[0].role == "tool":
+            results.append(left.popleft())
+        yield turn, results
 
 
 # A conversation with words that occur in no template.
 _TOOL = Tool(
     "zq_offered", "zq about",
-    {"type": "object", "properties": {"zq_key": {"type": "string", "description": "zq key"}},
-     "required": ["zq_key"]},
+    {"type": "object", "required": ["zq_key"], "properties": {
+        "zq_key": {"type": "string", "description": "zq key"}, "zq_other": {"type": "integer"}}},
 )  # fmt: skip
 _TRIED = (
     Message("user", "zq question"),
-    Message("assistant", "", tool_calls=(ToolCall("zqfirst01", "zq_tool", '{"zq_key": "zq_one"}'),
-                                         ToolCall("zqsecond2", "zq_tool", '{"zq_key": "zq_two"}'))),
-    Message("tool", "zq_result_one", tool_call_id="zqfirst01"),
-    Message("tool", "zq_result_two", tool_call_id="zqsecond2"),
+    Message("assistant", "", tool_calls=(ToolCall("zq-1", "zq_tool", '{"zq_key": "zq_one"}'),
+                                         ToolCall("zq-2", "zq_tool", '{"zq_key": "zq_two"}'))),
+    Message("tool", "zq_result_one", tool_call_id="zq-1"),
+    Message("tool", "zq_result_two", tool_call_id="zq-2"),
 )  # fmt: skip
 
 _TRIED_ONE = (_TRIED[0], replace(_TRIED[1], tool_calls=_TRIED[1].tool_calls[:1]), _TRIED[2])
+_SPOKEN = (_TRIED[0], Message("assistant", "zq words"), Message("user", "zq more"))
 
 
 def _keeps(text: str, *, several: bool) -> bool:
     """Is all of the conversation there, its arguments as a model should write them?"""
     wanted = ["zq_one", "zq_result_one", *(["zq_two", "zq_result_two"] if several else [])]
     wrong = ("'zq_one'", '\\"zq_one')
-    return all(one in text for one in wanted) and not any(one in text for one in wrong)
+    # The name also stands where a result is: only before is it that of the call.
+    is_named = "zq_tool" in text.partition("zq_two" if several else "zq_result_one")[0]
+    return is_named and all(one in text for one in wanted) and not any(
+        one in text for one in wrong
+    )  # fmt: skip

@@ -40,6 +40,11 @@ class Choice(Task):
         """Tokens of the answer so far."""
         return self._writer.generated
 
+    @property
+    def thought(self) -> int:
+        """How many of these were thought."""
+        return self._writer.thought
+
     def sampled(self, context: Context) -> int | None:
         """Draw a token and make text of it; None when the answer ends with it."""
         token = self._draw(context)

@@ -145,7 +145,7 @@ class LlamaModel(Templated):
 
     def _read(self, request: Request) -> tuple[Prompt, Pictured]:
         """The prompt as text, and as what is computed."""
-        prompting.require_biased(request, self.vocab.size)
+        prompting.require_sampled(request.sampling, self.vocab.size)
         if images := prompting.image_data(request):
             encoder = self._encoder()
             request = prompting.marked(request, encoder.marker)

@@ -1,7 +1,7 @@
 """One sequence's sampler: a llama.cpp chain built from a ``Sampling``."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from llmrr.engines import sampler
 from llmrr.engines.llamacpp.api import Vocab, api
@@ -20,6 +20,11 @@ class Sampler:
         self._chain = self._api.llama_sampler_chain_init(
             self._api.llama_sampler_chain_default_params()
         )
+        ends = {*vocab.end_tokens, *(sampling.stop_tokens or ())}
+        # For how many tokens more nothing ends the answer: so long the chain forbids these first.
+        self._held = (sampling.min_tokens or 0) if ends else 0
+        if self._held:
+            self._add_pairs(vocab, dict.fromkeys(ends, float("-inf")))
         self._add_bias(sampling, vocab)
         penalised = self._add_penalties(sampling, vocab)
         if (sampling.temperature or 0.0) <= 0.0:
@@ -33,6 +38,11 @@ class Sampler:
     def sample(self, context: object, row: int) -> int:
         """Draw from the logits of batch row ``row`` and remember the draw."""
         token: int = self._api.llama_sampler_sample(self._chain, context, row)
+        if self._held:
+            self._held -= 1
+            if not self._held:
+                first = self._api.llama_sampler_chain_remove(self._chain, 0)
+                self._api.llama_sampler_free(first)
         return token
 
     def close(self) -> None:
@@ -49,6 +59,9 @@ class Sampler:
         bias = dict(sampling.logit_bias or {})
         if sampling.ignore_eos:
             bias |= dict.fromkeys(vocab.end_tokens, float("-inf"))
+        self._add_pairs(vocab, bias)
+
+    def _add_pairs(self, vocab: Vocab, bias: Mapping[int, float]) -> None:
         if bias:
             pairs = (self._api.llama_logit_bias * len(bias))(*bias.items())
             self._add("logit_bias", vocab.size, len(bias), pairs)

@@ -147,7 +147,9 @@ class Messages(Reader):
         usage = event.get("usage") or {}
         if usage.get("input_tokens"):  # the sum, where the tools of the provider took more
             self._count_prompt(usage)
-        self.counts = Counts(self._prompt, usage.get("output_tokens") or 0, self._cached)
+        thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens")
+        said = usage.get("output_tokens") or 0
+        self.counts = Counts(self._prompt, said, self._cached, thought)
         reason = event["delta"].get("stop_reason")
         if reason == "refusal":
             raise ContentRefused(f"{self.party.name} refuses to answer", "say it in other words")

@@ -5,20 +5,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from llmrr.engines.base import Options, Text
+from llmrr.engines.markers import COMMON
 from llmrr.engines.remote.client import Call
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
-from llmrr.engines.text import COMMON, TextAssembler
+from llmrr.engines.text import TextAssembler
 from llmrr.errors import FeatureMissing, UsageError
 from llmrr.types import CallPiece, Chunk, FinishReason, Request, Sampling, ToolCall
 
 
 class Counts(NamedTuple):
-    """Tokens, as the provider counts them; all of the prompt's, those read from its cache too."""
+    """Tokens, as the provider counts them; all of the prompt's, those read from its cache too.
+    ``thought`` of the completion were thought; None where it does not say."""
 
     prompt: int
     completion: int
     cached: int = 0
+    thought: int | None = None
 
     @property
     def are_counts(self) -> bool:
@@ -27,7 +30,8 @@ class Counts(NamedTuple):
         >>> Counts(1, 2).are_counts, Counts("1", 2).are_counts, Counts(1, -2).are_counts
         (True, False, False)
         """
-        return all(isinstance(one, int | float) and 0 <= one < 1 << 53 for one in self)
+        stated = self[:3] if self.thought is None else self
+        return all(isinstance(one, int | float) and 0 <= one < 1 << 53 for one in stated)
 
 
 class Reader:
@@ -199,7 +203,8 @@ _NUMBERS = (
     "presence_penalty", "seed", "stop", "max_tokens",
 )  # fmt: skip
 # What a call states in another way than by a number, and is refused one by one.
-_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos")
+_SHAPING = ("schema", "grammar", "logprobs", "think", "logit_bias", "ignore_eos", "stop_tokens",
+            "min_tokens")  # fmt: skip
 
 
 def refuse(provider: str, sampling: Sampling, known: Collection[str]) -> None:

@@ -157,7 +157,7 @@ class Candidates(Reader):
             thought = usage.get("thoughtsTokenCount") or 0
             self.counts = Counts(
                 usage.get("promptTokenCount") or 0, said + thought,
-                usage.get("cachedContentTokenCount") or 0,
+                usage.get("cachedContentTokenCount") or 0, usage.get("thoughtsTokenCount"),
             )  # fmt: skip
         for candidate in event.get("candidates") or ():
             index = candidate.get("index") or 0

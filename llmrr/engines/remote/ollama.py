@@ -20,6 +20,7 @@ from llmrr.engines.remote.dialect import (
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party
 from llmrr.engines.remote.images import inline
+from llmrr.engines.remote.likelihoods import likely
 from llmrr.engines.remote.openai import function
 from llmrr.types import (
     Chunk,
@@ -28,7 +29,6 @@ from llmrr.types import (
     Message,
     Request,
     Sampling,
-    TokenLogprob,
     ToolCall,
 )
 
@@ -103,13 +103,7 @@ class Lines(Reader):
         message = event.get("message") or {}
         text = message.get("content") or event.get("response") or ""
         thought = message.get("thinking") or event.get("thinking") or ""
-        logprobs = tuple(
-            TokenLogprob(
-                one["token"], one["logprob"],
-                tuple((top["token"], top["logprob"]) for top in one.get("top_logprobs") or ()),
-            )
-            for one in event.get("logprobs") or ()
-        )  # fmt: skip
+        logprobs = likely(event.get("logprobs"))
         if message and text:
             text, within = self.apart(0, text)
             thought += within

@@ -12,6 +12,7 @@ from llmrr.engines.remote.dialect import Counts, Reader, ended, missing, refuse,
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
 from llmrr.engines.remote.images import url_of
+from llmrr.engines.remote.likelihoods import likely
 from llmrr.engines.remote.providers import OWN_SERVER, PROVIDERS, is_own
 from llmrr.errors import ContentRefused
 from llmrr.types import (
@@ -22,7 +23,6 @@ from llmrr.types import (
     Message,
     Request,
     Sampling,
-    TokenLogprob,
     Tool,
 )
 
@@ -190,7 +190,7 @@ class Chunks(Reader):
         if delta and text:
             text, within = self.apart(index, text)
             thought += within
-        logprobs = _logprobs(found) if (found := choice.get("logprobs")) else ()
+        logprobs = likely((choice.get("logprobs") or {}).get("content"))
         is_empty = not (text or thought or logprobs)
         return None if is_empty else Chunk(index, text, thought, logprobs=logprobs)
 
@@ -223,9 +223,11 @@ class Chunks(Reader):
         if usage:
             details = usage.get("prompt_tokens_details") or {}
             cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+            thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
             self.counts = Counts(
-                usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached
-            )
+                usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached,
+                thought,
+            )  # fmt: skip
 
 
 def turn(message: Message, *, hints: bool = False, thoughts: bool = False) -> dict[str, Any]:
@@ -302,15 +304,3 @@ def _texts(content: Any) -> tuple[str, str]:
         piece.get("text") or "" for one in content for piece in one.get("thinking") or ()
     )
     return text, thought
-
-
-def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
-    if not found.get("content"):
-        return ()
-    return tuple(
-        TokenLogprob(
-            one["token"], one["logprob"],
-            tuple((top["token"], top["logprob"]) for top in one.get("top_logprobs") or ()),
-        )
-        for one in found["content"]
-    )  # fmt: skip

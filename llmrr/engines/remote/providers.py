@@ -27,7 +27,8 @@ _WIDE = (("top_k", "top_k"), ("min_p", "min_p"), ("repeat_penalty", "repetition_
 OWN_SERVER: Final = (
     ("top_k", "top_k"), ("min_p", "min_p"), ("typical_p", "typical_p"),
     ("repeat_penalty", "repeat_penalty"), ("repeat_penalty", "repetition_penalty"),
-    ("ignore_eos", "ignore_eos"),
+    ("ignore_eos", "ignore_eos"), ("stop_tokens", "stop_token_ids"),
+    ("min_tokens", "min_tokens"),
 )  # fmt: skip
 
 PROVIDERS: Final[dict[str, Provider]] = {

@@ -16,9 +16,10 @@ from llmrr.engines.remote.dialect import (
 from llmrr.engines.remote.events import Event
 from llmrr.engines.remote.faults import Party, in_stream
 from llmrr.engines.remote.images import url_of
+from llmrr.engines.remote.likelihoods import likely
 from llmrr.engines.remote.openai import choice_of, function, is_strict
 from llmrr.errors import ContentRefused
-from llmrr.types import Chunk, Image, Message, Request, Sampling, TokenLogprob
+from llmrr.types import Chunk, Image, Message, Request, Sampling
 
 NAME: Final = "openai-responses"
 _ITEM: Final = ("response.output_item.added", "response.output_item.done")
@@ -82,7 +83,7 @@ class Output(Reader):
     def chunks(self, event: Event) -> Iterator[Chunk]:
         kind = event["type"]
         if kind == "response.output_text.delta":
-            yield Chunk(text=event["delta"], logprobs=_logprobs(event.get("logprobs")))
+            yield Chunk(text=event["delta"], logprobs=likely(event.get("logprobs")))
         elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
             yield Chunk(reasoning=event["delta"])
         elif kind == "response.refusal.done":
@@ -113,9 +114,9 @@ class Output(Reader):
     def _ended(self, response: Mapping[str, Any]) -> None:
         if usage := response.get("usage"):
             details = usage.get("input_tokens_details") or {}
-            self.counts = Counts(
-                usage["input_tokens"], usage["output_tokens"], details.get("cached_tokens") or 0
-            )
+            thought = (usage.get("output_tokens_details") or {}).get("reasoning_tokens")
+            cached = details.get("cached_tokens") or 0
+            self.counts = Counts(usage["input_tokens"], usage["output_tokens"], cached, thought)
         if response.get("status") == "failed":
             raise in_stream(self.party, {"error": response.get("error") or "it failed"})
         why = (response.get("incomplete_details") or {}).get("reason")
@@ -165,13 +166,3 @@ def _shaped(sampling: Sampling) -> dict[str, Any]:
         body["top_logprobs"] = sampling.logprobs
         body["include"] = ["message.output_text.logprobs"]
     return body
-
-
-def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
-    return tuple(
-        TokenLogprob(
-            one["token"], one["logprob"],
-            tuple((top["token"], top["logprob"]) for top in one.get("top_logprobs") or ()),
-        )
-        for one in found or ()
-    )  # fmt: skip

@@ -232,8 +232,10 @@ class RemoteStream:
         is_whole = len(self._reader.reasons) >= self._reader.choices
         if is_guess := counts is None or not counts.are_counts:
             prompt, generated, cached = estimates.prompt_tokens(self._request), guessed, 0
+            thought = None
         else:
-            prompt, generated, cached = map(int, counts)
+            prompt, generated, cached = map(int, counts[:3])
+            thought = counts.thought
         if not is_whole and generated < guessed:  # counted before it broke off
             generated, is_guess = guessed, True
         decoding = 0.0 if self._first is None else now - self._first
@@ -245,4 +247,5 @@ class RemoteStream:
             first_token_s=None if self._first is None else self._first - self._started,
             total_s=now - self._started,
             tokens_per_s=(generated - 1) / decoding if generated > 1 and decoding > 0 else None,
+            thought_tokens=None if thought is None else int(thought),
         )

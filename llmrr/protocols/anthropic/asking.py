@@ -7,10 +7,9 @@ are left alone.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmrr.choosing import turns
 from llmrr.engines import shapes
 from llmrr.protocols import hosted
-from llmrr.protocols.anthropic import blocks
+from llmrr.protocols.anthropic import blocks, tools
 from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.types import Request, Sampling, Think, Tool
@@ -38,15 +37,18 @@ def counted(body: Mapping[str, Any]) -> Asked:
 
 
 def _asked(given: Fields, limit: int | None) -> Asked:
+    if given.get("thread") is not None:  # told in Anthropic's words, clients send all themselves
+        why = "thread: no conversations are kept here"
+        raise BadField("thread", why, "send it whole", code="thread_unsupported_request")
     if (model := given.text("model")) is None:
         raise BadField("model", "model is missing", "GET /v1/models lists them")
     said, begun = blocks.conversation(given.listed("messages"))
-    tools = _tools(given)
+    offered = tools.offered(given)
     request = Request(
         messages=(*blocks.system(given.get("system")), *said),
         sampling=_sampling(given, limit),
-        tools=tools,
-        tool_choice=_tool_choice(given, tools),
+        tools=offered,
+        tool_choice=_tool_choice(given, offered),
         begun=begun,
         firm=_firm(given),
     )
@@ -119,7 +121,7 @@ def _firm(given: Fields) -> str:
 
 def _left_out(given: Fields) -> tuple[str, ...]:
     """What of the body nobody here does. An effort without thoughts is one of words."""
-    found = hosted.left_out(given.listed("tools") or (), hosted.of_anthropic)
+    found = hosted.left_out(tools.listed(given), hosted.of_anthropic)
     if given.get("mcp_servers"):
         found += ("mcp_servers",)
     config = given.inner("output_config")
@@ -128,46 +130,20 @@ def _left_out(given: Fields) -> tuple[str, ...]:
     return (*found, "output_config.effort") if has_effort else found
 
 
-def _tools(given: Fields) -> tuple[Tool, ...]:
-    listed = given.listed("tools") or ()
-    if not listed:
-        given.refuse("mcp_servers", "nothing here asks another server for tools", "own tools")
-    skips = bool(hosted.left_out(listed, hosted.of_anthropic))
-    own = []
-    for at, one in enumerate(listed):
-        if not (skips and hosted.is_hosted(one, hosted.of_anthropic)):
-            _require_tool(one, f"tools[{at}]")
-            own.append(one)
-    return turns.tools(own)
-
-
-def _require_tool(given: object, place: str) -> None:
-    if not isinstance(given, Mapping):
-        return  # as what is no tool it is named
-    if (kind := given.get("type")) not in (None, "custom"):
-        said = f"{place} is {kind!r}, which only Anthropic's own servers have"
-        raise BadField(f"{place}.type", said, "a tool with name and input_schema")
-    if not given.get("name"):
-        raise BadField(f"{place}.name", f"{place}.name is missing", "a name")
-    if not isinstance(given.get("input_schema"), Mapping):
-        said = f"{place}.input_schema is no JSON Schema"
-        raise BadField(f"{place}.input_schema", said, '{"type": "object"}')
-
-
-def _tool_choice(given: Fields, tools: tuple[Tool, ...]) -> str | None:
+def _tool_choice(given: Fields, offered: tuple[Tool, ...]) -> str | None:
     if (choice := given.inner("tool_choice")) is None:
         return None
     kind = choice.one_of("type", *_CHOICES, "tool")
     if kind is None:
         raise choice.bad("type", f"word of {', '.join(_CHOICES)}, tool")
-    if not tools and kind in ("any", "tool"):
+    if not offered and kind in ("any", "tool"):
         said = f"tool_choice is {kind}, and there are no tools"
         raise BadField("tool_choice", said, "give tools")
     if kind != "tool":
         return _CHOICES[kind]
     if not (name := choice.text("name")):
         raise choice.bad("name", "name of a tool")
-    if name not in {one.name for one in tools}:
+    if name not in {one.name for one in offered}:
         said = f"tool_choice names {name!r}, which is none of the tools that can be called here"
         raise BadField("tool_choice.name", said, "the name of a tool with an input_schema")
     return name

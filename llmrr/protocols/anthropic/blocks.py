@@ -1,26 +1,44 @@
 """The turns of a conversation, as Anthropic's clients write them: texts, or lists of blocks."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.engines.remote.dialect import signed
+from llmrr.protocols.anthropic.sealing import is_sealed, opened
+from llmrr.protocols.anthropic.tools import is_change
 from llmrr.protocols.fields import BadField, decoded
 from llmrr.types import Image, Message, ToolCall
 
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
+# Claude Code puts it before the system prompt: other in every request, so that nothing behind it
+# would be known from the one before.
+_BILLING: Final = re.compile(r"\A\s*x-anthropic-billing-header:[^\n]*\n*")
 
 
 def system(given: object) -> tuple[Message, ...]:
     """The system prompt: a text, or blocks of text."""
-    if given is None or given == "":
-        return ()
-    parts = list(_parts(given, "system"))
+    return () if given is None or given == "" else _system(given, "system")
+
+
+def _system(given: object, place: str) -> tuple[Message, ...]:
+    parts = list(_parts(given, place))
     if any(not isinstance(one, str) for one in parts):
-        raise BadField("system", "system holds an image", "blocks of text")
-    text = "\n\n".join(one for one in parts if isinstance(one, str))
+        raise BadField(place, f"{place} holds an image", "blocks of text")
+    texts = [_BILLING.sub("", one) for one in parts if isinstance(one, str)]
+    text = "\n\n".join(one for one in texts if one)
     return (Message("system", text),) if text else ()
+
+
+def _told(given: object, place: str) -> tuple[Message, ...]:
+    """What a system message in the middle says, beside what it changes of the tools."""
+    if given is None:
+        return ()
+    if isinstance(given, list):
+        given = [one for one in given if not is_change(one)]
+    return _system(given, place)
 
 
 def conversation(given: Sequence[Any] | None) -> tuple[tuple[Message, ...], str]:
@@ -29,13 +47,22 @@ def conversation(given: Sequence[Any] | None) -> tuple[tuple[Message, ...], str]
     if not given:
         raise BadField("messages", "messages is empty", '[{"role": "user", "content": "…"}]')
     found: list[Message] = []
+    asked = max((at for at, one in enumerate(given) if _role(one) == "user"), default=0)
     for at, one in enumerate(given):
+        if at < asked and _role(one) == "system" and one.get("clear_at") == "next_user_message":
+            continue
         for message in _turn(one, f"messages[{at}]"):
             _add(found, message)
-    last = found[-1] if found else None
-    if last is not None and last.role == "assistant" and not last.tool_calls:
+    if not found:
+        raise BadField("messages", "messages holds nothing to answer", "a message of the user")
+    last = found[-1]
+    if last.role == "assistant" and not last.tool_calls:
         return tuple(found[:-1]), last.content
     return tuple(found), ""
+
+
+def _role(given: object) -> object:
+    return given.get("role") if isinstance(given, Mapping) else None
 
 
 def _add(found: list[Message], message: Message) -> None:
@@ -71,6 +98,9 @@ def _turn(given: object, place: str) -> Iterator[Message]:
     if role == "assistant":
         yield _assistant(content, f"{place}.content")
         return
+    if role == "system":  # Claude Code has such in the middle
+        yield from _told(content, f"{place}.content")
+        return
     parts: list[str | Image] = []
     is_empty = True
     for one, at in _blocks(content, f"{place}.content"):
@@ -96,14 +126,21 @@ def _assistant(content: object, place: str) -> Message:
     for one, at in _blocks(content, place):
         if one.get("type") in _THOUGHTS:
             thoughts.append(one)
-            thought += one["thinking"] if isinstance(one.get("thinking"), str) else ""
+            told = one.get("thinking")
+            thought += told if told and isinstance(told, str) else opened(one.get("signature"))
         elif one.get("type") == "tool_use":
             calls.append(_call(one, at, thoughts))
             thoughts = []
-        else:
+        elif not _is_done_elsewhere(one["type"]):
             parts += _part(one, at)
     said = _message("assistant", parts, tuple(calls))
     return replace(said, reasoning=thought) if thought else said
+
+
+def _is_done_elsewhere(kind: str) -> bool:
+    """Whether a block of the model is of a tool that Anthropic's servers ran: what came of it is in
+    the words behind."""
+    return kind in ("server_tool_use", "mcp_tool_use") or kind.endswith("_tool_result")
 
 
 def _call(block: Mapping[str, Any], place: str, thoughts: Sequence[Mapping[str, Any]]) -> ToolCall:
@@ -115,9 +152,15 @@ def _call(block: Mapping[str, Any], place: str, thoughts: Sequence[Mapping[str, 
         raise BadField(f"{place}.input", f"{place}.input is no object", "{}")
     own = block.get("signature")
     signature = own if isinstance(own, str) and own else None
-    if signature is None and any(one.get("signature") or one.get("data") for one in thoughts):
+    if signature is None and any(map(_is_foreign, thoughts)):
         signature = signed("anthropic", json.dumps(thoughts))
     return ToolCall(str(identity), str(name), json.dumps(given or {}), signature)
+
+
+def _is_foreign(thought: Mapping[str, Any]) -> bool:
+    """Whether a provider made it, which wants to see it again before the call."""
+    signature = thought.get("signature")
+    return bool(thought.get("data") or signature) and not is_sealed(signature)
 
 
 def _result(block: Mapping[str, Any], place: str) -> Message:
@@ -177,6 +220,8 @@ def _part(block: Mapping[str, Any], place: str) -> Iterator[str | Image]:
         yield _image(block.get("source"), f"{place}.source")
     elif kind == "document":
         yield from _document(block.get("source"), f"{place}.source")
+    elif kind == "tool_reference":  # what a search for tools found, and is offered
+        yield str(block.get("tool_name"))
     elif kind == "search_result":
         yield from _parts(block.get("content"), f"{place}.content")
     else:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from llmrr.errors import ContextOverflow
 from llmrr.protocols import base
+from llmrr.protocols.fields import BadField
 
 _TYPES: Final = {
     401: "authentication_error", 402: "billing_error", 403: "permission_error",
@@ -23,5 +24,7 @@ def error(error: BaseException, status: int) -> dict[str, Any]:
     message = base.message_of(error)
     if isinstance(error, ContextOverflow):
         message = f"prompt is too long: {message}"  # what clients look for, to shorten it
-    told = {"type": _TYPES.get(status, usual), "message": message}
+    told: dict[str, Any] = {"type": _TYPES.get(status, usual), "message": message}
+    if isinstance(error, BadField) and error.param == "thread":
+        told["details"] = {"error_code": error.code}
     return {"type": "error", "error": told}

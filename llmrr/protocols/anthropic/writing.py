@@ -9,6 +9,7 @@ from llmrr.protocols import base
 from llmrr.protocols.anthropic.asking import one_call
 from llmrr.protocols.anthropic.errors import error
 from llmrr.protocols.anthropic.inputs import Input, input_of
+from llmrr.protocols.anthropic.sealing import sealed
 from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.calling import Calling
 from llmrr.types import CallPiece, Chunk, FinishReason, ToolCall, Usage
@@ -24,6 +25,9 @@ class MessageWriter:
     def __init__(self, about: Answered, asked: Asked) -> None:
         self._about, self._one_call = about, one_call(asked)
         self._stops = asked.request.sampling.stop or ()
+        thinking = asked.body.get("thinking")
+        self._hides = isinstance(thinking, Mapping) and thinking.get("display") == "omitted"
+        self._hidden = ""  # what was thought in the block that is open
         self._index = -1  # of the block that is open, or was the last
         self._kind: str | None = None  # of the one that is open
         self._calling = Calling(only_one=self._one_call, in_turn=True)
@@ -67,7 +71,7 @@ class MessageWriter:
         (one,) = base.choices(chunks) or [base.Choice()]
         content: list[dict[str, Any]] = []
         if one.reasoning:
-            content.append({"type": "thinking", "thinking": one.reasoning, "signature": ""})
+            content.append({"type": "thinking", **self._thought(one.reasoning)})
         if one.text:
             content.append({"type": "text", "text": one.text})
         for call in one.tool_calls[: 1 if self._one_call else None]:
@@ -80,7 +84,14 @@ class MessageWriter:
             yield from self._close()
             empty = {"text": ""} if kind == "text" else {"thinking": "", "signature": ""}
             yield self._open({"type": kind, **empty})
-        yield self._delta({"type": delta, kind: text})
+        if kind == "thinking" and self._hides:
+            self._hidden += text
+        else:
+            yield self._delta({"type": delta, kind: text})
+
+    def _thought(self, text: str) -> dict[str, str]:
+        hidden = {"thinking": "", "signature": sealed(text)}
+        return hidden if self._hides else {"thinking": text, "signature": ""}
 
     def _called(self, call: CallPiece, *, begins: bool) -> Iterator[Event]:
         """A piece of a call; of what no JSON begins with nothing, and what is none at all as
@@ -105,7 +116,9 @@ class MessageWriter:
     def _close(self) -> Iterator[Event]:
         kind, self._kind = self._kind, None
         if kind == "thinking":  # clients expect one, and the model here has none
-            yield self._delta({"type": "signature_delta", "signature": ""})
+            signature = self._thought(self._hidden)["signature"]
+            self._hidden = ""
+            yield self._delta({"type": "signature_delta", "signature": signature})
         if kind is not None:
             yield _event("content_block_stop", index=self._index)
 
@@ -133,11 +146,13 @@ def _event(kind: str, **values: Any) -> Event:
 
 def _usage(found: Usage) -> dict[str, Any]:
     """What it took; what was read again from the cache is counted apart."""
+    thought = found.thought_tokens
     return {
         "input_tokens": found.prompt_tokens - found.cached_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": found.cached_tokens,
         "output_tokens": found.completion_tokens,
+        **({"output_tokens_details": {"thinking_tokens": thought}} if thought is not None else {}),
     }
 
 

@@ -159,18 +159,16 @@ def _call(call: ToolCall, index: int) -> dict[str, Any]:
 
 
 def _logprobs(found: Sequence[TokenLogprob]) -> Mapping[str, Any]:
-    if not found:
-        return {}
-    return {
-        "logprobs": [
-            {
-                **_token(one.text, one.logprob),
-                "top_logprobs": [_token(text, logprob) for text, logprob in one.top],
-            }
-            for one in found
-        ]
-    }
+    return {"logprobs": [_likely(one) for one in found]} if found else {}
 
 
-def _token(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
+def _likely(token: TokenLogprob) -> dict[str, Any]:
+    own, *others = token.octets
+    tops = zip(others, token.top, strict=True)
+    top = [_token(spelled, logprob) for spelled, (_, logprob) in tops]
+    return {**_token(own, token.logprob), "top_logprobs": top}
+
+
+def _token(spelled: bytes, logprob: float) -> dict[str, Any]:
+    told = spelled.decode(errors="replace")
+    return {"token": told, "logprob": max(logprob, -9999.0), "bytes": list(spelled)}

@@ -41,7 +41,8 @@ def chat(body: Mapping[str, Any]) -> Asked:
         tool_choice=tool_choice,
         firm=insists(given.get("reasoning_effort"), "reasoning_effort"),
     )
-    given.flag("parallel_tool_calls")
+    for name in ("parallel_tool_calls", "echo", "include_reasoning"):
+        given.flag(name)
     asked = common.asked(request, given)
     return replace(asked, left_out=(*left_out, *given.unread(), *unswitched(given)))
 
@@ -79,6 +80,8 @@ class ChatWriter:
         self._one_call = asked.body.get("parallel_tool_calls") is False
         self._older = not asked.body.get("tools") and bool(asked.body.get("functions"))
         head = self._head("chat.completion.chunk")
+        self._thinks = asked.body.get("include_reasoning") is not False
+        self._begun = asked.request.begun if asked.body.get("echo") else ""
         self._ending = common.Ending(head, about, asked)
         self._before = self._after = ""  # what every piece of text has around it
         self.end, self.failed = self._ending.end, self._ending.failed
@@ -91,6 +94,8 @@ class ChatWriter:
         content = "null" if self._asked.request.tools else '""'
         for index in range(self._asked.request.n):
             yield self._chunk(index, f'{{"role":"assistant","content":{content},"refusal":null}}')
+            if self._begun:
+                yield self._chunk(index, f'{{"content":{encode_basestring(self._begun)}}}')
 
     def piece(self, chunk: Chunk) -> Iterator[Event]:
         """What a chunk adds to its choice, and how that ended."""
@@ -98,7 +103,7 @@ class ChatWriter:
         if self._ending.counts:
             self._after = self._ending.after(len(chunk.tokens))
         delta = []
-        if chunk.reasoning:
+        if chunk.reasoning and self._thinks:
             delta.append(f'"reasoning_content":{encode_basestring(chunk.reasoning)}')
         if chunk.text:
             delta.append(f'"content":{encode_basestring(chunk.text)}')
@@ -165,11 +170,12 @@ class ChatWriter:
         return self._chunk(index, common.dumps(found))
 
     def _message(self, one: base.Choice) -> dict[str, Any]:
-        found: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
-        if one.reasoning:
+        text = self._begun + one.text
+        found: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if one.reasoning and self._thinks:
             found["reasoning_content"] = one.reasoning
         if one.tool_calls:
-            found["content"] = one.text or None
+            found["content"] = text or None
             calls = one.tool_calls[:1] if self._one_call else one.tool_calls
             if self._older:
                 found["function_call"] = _function(calls[0])

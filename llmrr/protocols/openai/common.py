@@ -66,11 +66,13 @@ def choice(given: Fields) -> dict[str, Any]:
 
 def usage(found: Usage) -> dict[str, Any]:
     """What an answer took."""
+    thought = found.thought_tokens
     return {
         "prompt_tokens": found.prompt_tokens,
         "completion_tokens": found.completion_tokens,
         "total_tokens": found.prompt_tokens + found.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": found.cached_tokens},
+        **({} if thought is None else {"completion_tokens_details": {"reasoning_tokens": thought}}),
     }
 
 

@@ -12,6 +12,8 @@ MOST: Final = 100
 _USUAL: Final = 20
 _PREFIXES: Final[Mapping[str, str]] = {
     "message": "msg", "function_call": "fc", "function_call_output": "fc", "reasoning": "rs",
+    "custom_tool_call": "ctc", "custom_tool_call_output": "ctc", "local_shell_call": "lsh",
+    "local_shell_call_output": "lsh", "web_search_call": "ws", "file_search_call": "fs",
 }  # fmt: skip
 
 

@@ -3,13 +3,18 @@
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai.messages import turn
 from llmrr.types import Message
+
+_RESULTS: Final = ("function_call_output", "custom_tool_call_output", "local_shell_call_output")
+# What OpenAI's servers did between: what came of it is in the words behind.
+_DONE_ELSEWHERE: Final = ("web_search_call", "file_search_call")
 
 
 def turns(given: Fields) -> tuple[Message, ...]:
@@ -42,9 +47,11 @@ def _add(found: list[Message], item: object, place: str) -> None:
             found.append(Message("assistant", "", reasoning=thought))
     elif kind == "function_call":
         _add_call(found, item, place)
-    elif kind == "function_call_output":
+    elif kind in ("custom_tool_call", "local_shell_call"):
+        _add_call(found, _as_function(item), place)
+    elif kind in _RESULTS:
         found.append(turn(_result(item, place), place))
-    else:
+    elif kind not in _DONE_ELSEWHERE:
         said = f"{place} has the type {kind!r}, which is not served here"
         raise BadField(f"{place}.type", said, "message", code="unsupported_value")
 
@@ -58,6 +65,19 @@ def _add_call(found: list[Message], item: Mapping[str, Any], place: str) -> None
         found[-1] = replace(last, tool_calls=(*last.tool_calls, *made.tool_calls))
     else:
         found.append(made)
+
+
+def _as_function(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The call of another tool as one of a function: a conversation that began elsewhere goes on
+    here.
+
+    >>> _as_function({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "+"})
+    {'call_id': 'c', 'name': 'f', 'arguments': '{"input": "+"}'}
+    """
+    found = {"call_id": item.get("call_id"), "name": item.get("name")}
+    if item["type"] == "local_shell_call":
+        return {**found, "name": "local_shell", "arguments": json.dumps(item.get("action"))}
+    return {**found, "arguments": json.dumps({"input": item.get("input")})}
 
 
 def _thought(item: Mapping[str, Any]) -> str:
@@ -79,7 +99,8 @@ def _result(item: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _id(item: Mapping[str, Any], place: str) -> str:
-    id = item.get("call_id")
+    named = "id" if item.get("type") == "local_shell_call_output" else "call_id"
+    id = item.get("call_id") or item.get(named)
     if not isinstance(id, str) or not id:
         raise BadField(f"{place}.call_id", f"{place} has no call_id")
     return id

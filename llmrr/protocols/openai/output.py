@@ -173,7 +173,7 @@ class ResponseWriter:
             found["incomplete_details"] = {"reason": "max_output_tokens"}
             if not isinstance(self._items[-1], Called):
                 found["output"][-1]["status"] = "incomplete"
-        found["usage"] = _usage(base.usage_of(self._chunks), self._chunks)
+        found["usage"] = _usage(base.usage_of(self._chunks))
         if self._keep is not None and found["store"]:
             said = self._asked.request.messages
             # Instructions are for one answer alone.
@@ -213,12 +213,11 @@ class ResponseWriter:
         }
 
 
-def _usage(found: Usage, chunks: Sequence[Chunk]) -> dict[str, Any]:
-    thought = sum(len(one.tokens) for one in chunks if one.reasoning)
+def _usage(found: Usage) -> dict[str, Any]:
     return {
         "input_tokens": found.prompt_tokens,
         "input_tokens_details": {"cached_tokens": found.cached_tokens},
         "output_tokens": found.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": thought},
+        "output_tokens_details": {"reasoning_tokens": found.thought_tokens or 0},
         "total_tokens": found.prompt_tokens + found.completion_tokens,
     }

@@ -1,14 +1,15 @@
 """Responses, what is asked: https://platform.openai.com/docs/api-reference/responses"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from llmrr.protocols.base import Asked
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common, items
 from llmrr.protocols.openai.messages import turn
-from llmrr.protocols.openai.sampling import insists, thinking
-from llmrr.protocols.openai.shapes import format_schema
+from llmrr.protocols.openai.sampling import insists, sampling, thinking
+from llmrr.protocols.openai.shapes import Shape, stated
 from llmrr.protocols.openai.tools import offered
 from llmrr.types import Message, Request, Sampling
 
@@ -44,8 +45,10 @@ def response(body: Mapping[str, Any], before: Sequence[Message] = ()) -> Asked:
         tool_choice=tool_choice,
         firm=insists((given.get("reasoning") or {}).get("effort"), "reasoning.effort"),
     )
-    given.flag("parallel_tool_calls")
-    given.flag("store")
+    for name in ("parallel_tool_calls", "store"):
+        given.flag(name)
+    given.inner("metadata")  # it is repeated
+    given.whole("max_tool_calls", 1)
     return Asked(
         request,
         given.text("model"),
@@ -63,17 +66,14 @@ def _unwritten(given: Fields) -> tuple[str, ...]:
 
 
 def _sampling(given: Fields) -> Sampling:
+    """As the API has it; what other servers take besides is taken as in chat completions."""
     text, reasoning = given.inner("text"), given.inner("reasoning")
     wanted = text and text.inner("format")
     effort = reasoning and reasoning.text("effort")
-    return Sampling(
-        temperature=given.number("temperature", 0, 2),
-        top_p=given.number("top_p", 0, 1),
-        max_tokens=given.whole("max_output_tokens", 1),
-        logprobs=_logprobs(given),
-        schema=format_schema(wanted) if wanted else None,
-        think=thinking(given, "reasoning", effort) if effort else None,
-    )
+    found = sampling(given, given.whole("max_output_tokens", 1), _logprobs(given))
+    if wanted and (form := stated(wanted)) != Shape():
+        found = replace(found, schema=form.schema, grammar=form.grammar)
+    return replace(found, think=thinking(given, "reasoning", effort)) if effort else found
 
 
 def _logprobs(given: Fields) -> int | None:

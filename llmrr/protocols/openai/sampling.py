@@ -5,6 +5,7 @@ What llama-server and vLLM take besides (``top_k``, ``min_p``, ``repeat_penalty`
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from llmrr.protocols.fields import BadField, Fields
@@ -17,9 +18,23 @@ EFFORTS: Final = {
 }  # fmt: skip
 _SWITCHES: Final = ("enable_thinking", "thinking", "reasoning_effort")
 
+# What vLLM and SGLang take, and what would be another answer without it.
+_REFUSED: Final = {
+    "use_beam_search": "the choices are drawn",
+    "prompt_logprobs": "/v1/completions tells them with echo and logprobs",
+    "bad_words": "logit_bias is for tokens",
+    "allowed_token_ids": "a grammar is for what may be said",
+    "truncate_prompt_tokens": "a prompt is never cut",
+    "include_stop_str_in_output": "an answer ends before what stops it",
+    "stop_regex": "stop is for texts",
+    "chat_template": "the model has its own",
+}
+
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
     """How the next token is chosen, as a body states it."""
+    for name, why in _REFUSED.items():
+        given.refuse(name, why)
     schema, grammar = shape(given)
     repeat = given.number("repeat_penalty", 0)
     return Sampling(
@@ -33,7 +48,9 @@ def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling
         presence_penalty=given.number("presence_penalty", -2, 2),
         seed=_seed(given),
         stop=given.words("stop", 16),
+        stop_tokens=_stop_tokens(given),
         max_tokens=None if limit is None or limit < 0 else limit,
+        min_tokens=given.whole("min_tokens", 0) or None,
         logit_bias=_bias(given),
         logprobs=logprobs,
         ignore_eos=given.flag("ignore_eos"),
@@ -51,8 +68,17 @@ def limited(given: Fields) -> int | None:
     return limit
 
 
+def _stop_tokens(given: Fields) -> tuple[int, ...] | None:
+    found = given.listed("stop_token_ids")
+    if found is None:
+        return None
+    if not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in found):
+        raise given.bad("stop_token_ids", "list of token ids")
+    return tuple(found)
+
+
 def _seed(given: Fields) -> int | None:
-    seed = given.whole("seed", -(2**63), 2**64 - 1)
+    seed = given.whole("seed", -(2**63), 2**63 - 1)
     return None if seed is None or seed == -1 else seed % 2**32
 
 
@@ -85,13 +111,15 @@ def _pairs(given: Fields) -> Fields | None:
 def _think(given: Fields) -> Any:
     if (effort := given.text("reasoning_effort")) is not None:
         return thinking(given, "reasoning_effort", effort)
-    template = given.inner("chat_template_kwargs")
-    if template is not None and (effort := template.text("reasoning_effort")) is not None:
+    template = given.inner("chat_template_kwargs") or given
+    if (effort := template.text("reasoning_effort")) is not None:
         return thinking(template, "reasoning_effort", effort)
-    flags = [(template or given).flag("enable_thinking")]
-    flags += [template.flag("thinking")] if template is not None else []
-    found = next((one for one in flags if one is not None), None)
-    return None if found is None else "medium" if found else "off"
+    if template.flag("enable_thinking") is False:
+        return "off"
+    wanted = template.get("thinking")  # as DeepSeek's templates have it, and its API
+    if isinstance(wanted, Mapping):
+        wanted = {"enabled": True, "disabled": False}.get(str(wanted.get("type")))
+    return ("medium" if wanted else "off") if isinstance(wanted, bool) else None
 
 
 def unswitched(given: Fields) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from llmrr.protocols import base
 from llmrr.protocols.base import Answered, Asked, Event
 from llmrr.protocols.fields import BadField, Fields
 from llmrr.protocols.openai import common
-from llmrr.protocols.openai.logprobs import completion_logprobs
+from llmrr.protocols.openai.logprobs import Offsets, completion_logprobs
 from llmrr.protocols.openai.sampling import insists, limited, sampling
 from llmrr.types import Chunk, Request, TokenLogprob, Usage
 
@@ -122,7 +122,7 @@ class CompletionWriter:
         self._wants = asked.body.get("logprobs") is not None
         self._is_silent = asked.body.get("max_tokens") == 0
         self._echo = prompts(asked.body) if asked.body.get("echo") else ()
-        self._offsets: dict[int, int] = {}
+        self._offsets: dict[int, Offsets] = {}
         self._ending = common.Ending(self._head(), about, asked)
         self._before = common.dumps(self._head())[:-1] + ',"choices":[{"text":'
         self._after = self._ending.after()
@@ -170,9 +170,8 @@ class CompletionWriter:
     ) -> Event:  # fmt: skip
         told = "null"
         if logprobs:
-            at = self._offsets.get(index, 0)
-            self._offsets[index] = at + sum(len(one.text) for one in logprobs)
-            found = completion_logprobs(logprobs, at, is_first_known=_is_first_known(before))
+            offsets = self._offsets.setdefault(index, Offsets())
+            found = completion_logprobs(logprobs, offsets, is_first_known=_is_first_known(before))
             told = common.dumps(found)
         ended = "null" if reason is None else f'"{common.finish(reason)}"'
         return Event(
@@ -187,7 +186,7 @@ class CompletionWriter:
         tokens = (*(before.tokens if before else ()), *one.logprobs)
         logprobs = None
         if tokens and self._wants:
-            at = 0 if before else len(text)
+            at = Offsets(0 if before else len(text))
             logprobs = completion_logprobs(tokens, at, is_first_known=_is_first_known(before))
         return {
             "text": text + one.reasoning + one.text,

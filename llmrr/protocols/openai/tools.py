@@ -61,8 +61,8 @@ def _chosen(tools: tuple[Tool, ...], choice: Any, name: str) -> Offered:
         if called not in {one.name for one in tools}:
             raise BadField(name, f"{name} names {called!r}, which is none of the tools")
         return Offered(tools, called)
-    if choice is None:
-        return Offered(tools, None)
+    if choice is None or choice in [one.name for one in tools]:  # as TGI takes a name
+        return Offered(tools, choice)
     if choice not in ("auto", "none", "required", "any"):
         raise BadField(name, f"{name} = {choice!r} is no choice", "auto, none or required")
     if not tools and choice in ("required", "any"):
