@@ -123,9 +123,10 @@ class DoesNotFit(LlmrrError):
 
 class ContextOverflow(DoesNotFit):
     """The prompt and what is to be generated are longer than the model's context. ``tokens`` is how
-    many there are, and ``limit`` how many fit, where that is known."""
+    many ``what`` has, and ``limit`` how many fit, where that is known."""
 
     is_of_request = True
+    what = "prompt"
     tokens: int | None = None
     limit: int | None = None
 

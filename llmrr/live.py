@@ -144,8 +144,9 @@ class Live:
             self._is_broken = False
         except (LlmrrError, OSError) as error:
             self._is_broken = True
-            hint = f" ({error.hint})" if isinstance(error, LlmrrError) and error.hint else ""
-            self._warn(f"the last good configuration stays in use: {error}{hint}")
+            hint = getattr(error, "hint", "").replace("\n", "; ")
+            more = f" ({hint})" if hint else ""
+            self._warn(f"the last good configuration stays in use: {error}{more}")
         finally:
             self._lock.release()
 

@@ -16,14 +16,76 @@ from typing import Any
 
 import pytest
 from provider_servers import KEY, MODEL
-from serving import ASKED, serving
+from serving import ANSWER, ASKED, serving
 
-from llmrr.engines.remote import checking
+from llmrr.engines.remote import checking, hops
 from llmrr.errors import ConnectionFailed
 from llmrr.router import Router
+from llmrr.server import circles, hosting
 from llmrr.types import Endpoint, Message, Request
 
 HELLO = Request(messages=(Message("user", "What is the capital of France?"),))
+
+
+def behind(name: str, url: str, **named: Any) -> dict[str, Any]:
+    return {"name": name, "source": "openai:loop", "options": {"base_url": f"{url}/v1"}, **named}
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/v1/chat/completions", {"messages": ASKED}),
+    ("/v1/chat/completions", {"messages": ASKED, "stream": True}),
+    ("/v1/embeddings", {"input": "Hello"}),
+    ("/api/chat", {"messages": ASKED}),
+])  # fmt: skip
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_server_that_would_ask_itself_says_so(path, body, count):
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(Router(models=[]))) for _ in range(count)]
+        for one, other in zip(servers, [*servers[1:], servers[0]], strict=True):
+            one.service.router.update_config(models=[behind("loop", other.url)])
+        said = servers[0].ask(path, {**body, "model": "loop"})
+        text = said.body.decode()
+        assert said.status == 508 and "is this server itself, or asks it in turn" in text
+        assert "give the model another base_url" in text
+
+
+def test_members_of_an_ensemble_are_asked_on_behalf_of_the_request_too():
+    with serving(Router(models=[])) as first, serving(Router(models=[])) as second:
+        models = [behind("a", second.url), {"name": "b", "source": "builtin:mini"}]
+        first.service.router.update_config(models=models, strategy="ensemble")
+        second.service.router.update_config(models=[behind("loop", first.url)])
+        body = {"model": "auto", "messages": ASKED, "temperature": 0}
+        said = first.ask("/v1/chat/completions", body)
+        assert said.json()["choices"][0]["message"]["content"] == ANSWER
+        assert said.json()["usage"]["prompt_tokens"] > 5
+        said = first.ask("/v1/chat/completions", {**body, "stream": True})
+        deltas = (one["choices"][0]["delta"] for one in said.events())
+        assert "".join(one.get("content", "") for one in deltas) == ANSWER
+        assert first.ask("/page/live").status == 200
+
+
+def test_a_provider_is_not_told_through_whom_it_is_asked(monkeypatch):
+    hops.enter("", "0" * 32)
+    monkeypatch.setenv("OLLAMA_HOST", "")
+    found = {
+        one.provider: hops.headers(one)
+        for one in (Endpoint("openai", "x"), Endpoint("ollama", "x"),
+                    Endpoint("groq", "x", base_url="http://box/v1"))
+    }  # fmt: skip
+    assert found == {"openai": {}, "ollama": {hops.HEADER: "0" * 32},
+                     "groq": {hops.HEADER: "0" * 32}}  # fmt: skip
+    hops._through.set("")
+
+
+def test_a_server_that_would_ask_itself_says_so_as_it_begins():
+    with closing(hosting.listener("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        urls = [f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")]
+        away = ["http://127.0.0.1:1", f"http://192.0.2.1:{port}"]
+        models = [behind(f"m{index}", url) for index, url in enumerate([*urls, *away])]
+        with Router(models=models) as router:
+            said = list(circles.found(router, [listener]))
+        assert [one.split()[2] for one in said] == ["m0", "m1", "m2", "m3"]
 
 
 class Box:

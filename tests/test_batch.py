@@ -722,7 +722,7 @@ def test_lines_are_answered_by_a_model_of_this_machine(typed: Typed, tmp_path: P
          "body": {"input": "What is the capital of France?", "temperature": 0}},
         {"custom_id": "vectors", "input": ["a", "b"]},
         {"messages": [{"role": "user", "content": "What is the capital of Spain?"}], "seed": 1,
-         "temperature": 0, "custom_id": "Spain"},
+         "temperature": 0, "custom_id": "Spain", "modle": "x"},
     )  # fmt: skip
     out = tmp_path / "out.jsonl"
     seen = typed("batch", str(tmp_path / "in.jsonl"), str(out), "-m", "builtin:mini", "--json")
@@ -739,6 +739,7 @@ def test_lines_are_answered_by_a_model_of_this_machine(typed: Typed, tmp_path: P
     assert rows["hot"]["response"]["status_code"] == 400
     assert "temperature" in rows["hot"]["response"]["body"]["error"]["message"]
     assert (seen.json["completion_tokens"] > 6, seen.json["failed"]) == (True, 1)
+    assert "modle (model?) has no effect (line 7)" in seen.err
 
 
 def test_options_of_sampling_and_of_loading(

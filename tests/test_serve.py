@@ -64,7 +64,8 @@ def test_a_name_from_outside_means_no_file_and_no_address(served, name):
 def test_a_method_that_a_path_has_not_is_told_with_the_one_it_has(served):
     said = served.ask("/v1/chat/completions", method="GET")
     assert (said.status, said.headers["allow"]) == (405, "POST")
-    assert "there is no GET /v1/chat/completions: POST" in said.json()["error"]["message"]
+    wrong = "there is no GET /v1/chat/completions: this path takes POST"
+    assert said.json()["error"]["message"] == wrong
 
 
 def test_a_slash_at_the_end_is_no_model_without_a_name(served):
@@ -124,6 +125,50 @@ def test_a_changed_file_that_leaves_aliases_nothing_is_refused_and_told(change):
         Path("llmrr.toml").write_text(MINI_TOML + "seed = 1".join(("# ", "\n")))
         router.reload()
         assert "valid again" in said[-1]
+
+
+def test_aliases_of_a_program_come_besides_those_of_the_file_and_before_them():
+    toml = MINI_TOML + '[serve]\naliases = { old = "auto", both = "auto", LEFT = "small" }\n'
+    Path("llmrr.toml").write_text(toml)
+    said: list[str] = []
+    with Router(warn=said.append, serve={"aliases": {"both": "small", "x": "small"}}) as router:
+        aliases.hold(router)
+        found = {"old": "auto", "both": "small", "LEFT": "small", "x": "small"}
+        assert aliases.of(router.config) == found
+        Path("llmrr.toml").write_text(toml.replace("LEFT", "new"))
+        router.reload()
+        found = {"old": "auto", "both": "small", "new": "small", "x": "small"}
+        assert aliases.of(router.config) == found
+        Path("llmrr.toml").write_text(toml.replace('old = "auto"', 'old = "away"'))
+        router.reload()
+        assert aliases.of(router.config) == found
+        assert 'alias old stands for "away"' in said[-1] and "llmrr.toml" in said[-1]
+    Path("llmrr.toml").write_text(toml.replace('old = "auto"', 'small = "auto"'))
+    stated = {"serve": {"aliases": {"x": "small"}}}
+    with Router(**stated) as router, pytest.raises(BadConfig, match=r"small is .*llmrr.toml"):
+        aliases.hold(router)
+
+
+def test_an_alias_that_ends_with_a_star_is_for_names_that_begin_so():
+    stated = {"claude-*": "small", "claude-3*": "second", "claude-3": "small", "*": "second"}
+    models = [{"name": name, "source": "builtin:mini"} for name in ("small", "second", "claude-9")]
+    with serving(Router(models=models), aliases=stated) as found:
+        means = {
+            "claude-3": "small", "claude-3:latest": "small", "claude-3.5": "second",
+            "claude-2": "small", "claude-*": "small", "claude-9": "claude-9", "gpt": "second",
+        }  # fmt: skip
+        assert {name: found.service.model_of(name) for name in means} == means
+        assert found.service.alias_of("claude-2", by_itself=True) is None
+        for path in ("/v1/models", "/api/tags", "/page/models"):
+            assert "*" not in found.ask(path).body.decode()
+            assert '"claude-3' in found.ask(path).body.decode()
+
+
+def test_a_star_elsewhere_in_an_alias_is_wrong():
+    toml = MINI_TOML + '[serve]\naliases = { "*-mini" = "small" }\n'
+    Path("llmrr.toml").write_text(toml)
+    with pytest.raises(BadConfig, match=r"\*-mini has a \* that is not its end"):
+        Router(Path("llmrr.toml"))
 
 
 def test_a_decision_without_configured_models_is_the_model_that_would_answer():

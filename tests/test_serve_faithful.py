@@ -421,6 +421,15 @@ def test_a_prompt_that_does_not_fit_is_told_in_the_words_that_clients_look_for(s
     assert error["message"].startswith("This model's maximum context length is 512 tokens. ")
     assert (error["code"], error["n_ctx"]) == ("context_length_exceeded", 512)
     assert error["n_prompt_tokens"] > 1000
+    assert f"has {error['n_prompt_tokens']} tokens" in error["message"]
+    assert error["message"].count("512") == 1
+
+
+def test_a_prompt_that_no_template_can_render_is_too_long(served):
+    body = {"model": "small", "messages": [{"role": "user", "content": "hello " * 2_900_000}]}
+    said = served.ask(CHAT, body)
+    assert (said.status, said.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert "chat template" not in said.json()["error"]["message"]
 
 
 def test_the_address_that_clients_know_tells_of_its_health(served):

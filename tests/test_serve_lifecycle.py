@@ -131,8 +131,9 @@ def test_what_takes_too_long_is_stopped(flags, signals):
             until(lambda: "ending: " in served.said)
         code = served.end(*signals[1:])
         limit = "0.01" if flags else "30"
-        told = f"llmrr: ending: 1 answer under way, {limit} seconds at most; Ctrl-C again cuts it\n"
-        assert served.said.endswith(f"{told}llmrr: 1 answer is stopped\n"), served.said
+        told = f" NOTICE ending: 1 answer under way, {limit} seconds at most; Ctrl-C again cuts it"
+        *_, waits, stops = served.said.splitlines()
+        assert waits.endswith(told) and stops.endswith(" NOTICE 1 answer is stopped"), served.said
         assert code == (130 if signal.SIGINT in signals else 0)
         assert "Traceback" not in served.said
 
@@ -199,6 +200,31 @@ def test_a_file_that_changed_holds_and_a_bad_one_does_not():
             if text == "models = 3":
                 until(lambda count=before: served.said.count("last good") > count)
             until(asked)
+
+
+def test_what_a_changed_file_opens_and_what_waits_for_the_next_start_is_told_on_lines_of_one_form():
+    own = paths.config_dir() / "llmrr.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(f'[serve.keys.team]\nhash = "sha256:{"0" * 64}"\n')
+    changed = f'{MINI}[serve]\nport = 9\ndrain = "1h"\n'
+    with process() as served:
+        own.write_text("# nobody\n")
+        for text in (changed + "log_requests = true\n", "models = 3\nx = 1\ny = 2\n", MINI):
+            before = served.said.count("\n")
+            Path("new.toml").write_text(text)
+            Path("new.toml").replace("llmrr.toml")
+            served.popen.send_signal(signal.SIGHUP)
+            until(lambda count=before: served.said.count("\n") > count)
+        served.end(signal.SIGTERM)
+        for said in (
+            "there is no key any more: everybody on this machine may ask now",
+            'serve.drain = "1h" takes effect at the next start', "NOTICE listening on http://",
+            "NOTICE the configuration is valid again", "more: llmrr config check)\n",
+        ):
+            assert said in served.said
+        assert "serve.port" not in served.said  # the command line says it
+        form = re.compile(r"\d{4}-\d\d-\d\d [\d:,]{12} (NOTICE|WARNING|ERROR) ")
+        assert all(map(form.match, served.said.splitlines())), served.said
 
 
 def test_kill_9_under_load_loses_what_was_in_flight_and_nothing_else():
@@ -404,7 +430,9 @@ def test_a_unit_may_write_where_the_server_does(tmp_path, monkeypatch):
         assert "llmrr.service" not in said.stderr  # what it does not know, or cannot read
 
 
-@pytest.mark.parametrize("alias, code", [("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2)])
+@pytest.mark.parametrize("alias, code", [
+    ("gpt-4o=nothing", 3), ("gpt-4o", 2), ("=small", 2), ("*-4o=builtin:mini", 2),
+])  # fmt: skip
 def test_an_alias_means_a_model_that_is_there(alias, code):
     done = llmrr("serve", "--port", "0", "--alias", alias)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)

@@ -239,7 +239,15 @@ def test_a_model_is_loaded_kept_and_unloaded(own):
     assert 3500 < left.total_seconds() <= 3600
     said = own.ask("/api/chat", {"model": "small", "messages": [], "keep_alive": 0}).json()
     assert (said["done_reason"], said["message"]["content"]) == ("unload", "")
-    gone(own)
+    assert names(own) == [] and not own.service.router.loaded()
+
+
+def test_what_is_unloaded_at_this_moment_is_not_listed(own):
+    assert own.ask("/api/generate", PROMPT).status == 200
+    pool = own.service.router.pool
+    assert names(own) == ["small:latest"]
+    pool.expiry = lambda _: 0.0
+    assert names(own) == [] and len(pool.held()) == 1
 
 
 def test_the_context_that_a_model_has_is_told(own):

@@ -98,7 +98,9 @@ def test_a_model_here_fetches_no_image(served):
     for url in (PIXEL, "http://127.0.0.1:1/a.png"):
         content = [{"type": "image_url", "image_url": {"url": url}}]
         said = served.ask(CHAT, {"messages": [{"role": "user", "content": content}]})
-        assert (said.status, "no images" in said.json()["error"]["message"]) == (400, True)
+        message = said.json()["error"]["message"]
+        assert said.status == 400 and "no images" in message and "-o mmproj" not in message
+        assert "options.mmproj = FILE (of the model in llmrr.toml)" in message
 
 
 @pytest.mark.parametrize("field", ["fallback", "models"])

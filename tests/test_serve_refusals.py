@@ -220,6 +220,14 @@ def test_what_else_anthropics_servers_have_is_told_too(scripted, engine):
     ("/api/generate", {"prompt": "a", "stream": False, "system": "b", "raw": False,
                        "options": {"num_predict": 2, "tfs_z": 1}}, "options.tfs_z"),
     ("/v1/embeddings", {"input": "a", "user": "me", "input_type": "query"}, "input_type"),
+    (CHAT, {"messages": ASKED, "max_tokens": 2, "temprature": 0, "topP": 1, "stop_": None,
+            "x" * 41: 0}, "temprature (temperature?), topP (top_p?)"),
+    (RESPONSES, {"input": "Hi", "max_output_token": 2, "max_output_tokens": 2},
+     "max_output_token (max_output_tokens?)"),
+    (MESSAGES, {"messages": ASKED, "max_tokens": 2, "sytem": "x"}, "sytem (system?)"),
+    ("/api/chat", {"messages": ASKED, "stream": False, "optoins": {},
+                   "options": {"num_predict": 2, "temperture": 0}},
+     "optoins (options?), options.temperture (temperature?)"),
 ])  # fmt: skip
 def test_what_has_no_effect_is_told(served, path, body, left):
     said = served.ask(path, {**body, "model": "plain"})

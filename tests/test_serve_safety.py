@@ -393,8 +393,11 @@ def test_that_replicas_count_alone_is_told():
 @pytest.mark.parametrize("asks", [False, True])
 def test_what_is_logged_of_a_request(locked, caplog, asks):
     caplog.set_level(logging.INFO if asks else logging.ERROR, "llmrr.requests")
+    caplog.set_level(logging.INFO, "llmrr.server")
     caplog.set_level(logging.INFO, "llmrr.access")  # the last one is that of what is caught
-    locked.ask("/v1/chat/completions?secret=query", CHAT, headers={"x-api-key": KEY})
+    path = "/v1/chat/completions?secret=query"
+    sent = {**CHAT, "temprature": 1, "a secret field": 1}
+    said = locked.ask(path, sent, headers={"x-api-key": KEY})
     locked.ask("/a%0Ab", headers={"x-api-key": "wrong-key-of-nobody"})
     until(lambda: "GET" in caplog.text)
     assert "team POST /v1/chat/completions 200" in caplog.text
@@ -402,6 +405,27 @@ def test_what_is_logged_of_a_request(locked, caplog, asks):
         assert hidden not in caplog.text
     assert "GET /a%0Ab 401" in caplog.text
     assert (ASKED[0]["content"] in caplog.text) is asks
+    assert caplog.text.count(said.headers["x-request-id"]) == 1 + 2 * asks
+    assert "has fields that nobody knows: temprature (temperature?)\n" in caplog.text
+    assert ("a secret field" in caplog.text) is asks
+
+
+@pytest.mark.parametrize("streams, told", [(False, "499"), (True, "200")])
+def test_that_a_client_has_left_is_logged(served, caplog, streams, told):
+    caplog.set_level(logging.INFO, "llmrr.access")
+    body = {"model": "small", "prompt": "a", "stream": streams, "ignore_eos": True, "n": 64,
+            "max_tokens": 4000}  # fmt: skip
+    where = urlsplit(served.url)
+    with socket.create_connection((where.hostname, where.port), 30) as connection:
+        data = json.dumps(body).encode()
+        head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(data)}"
+        connection.sendall(f"{head}\r\n\r\n".encode() + data)
+        if streams:
+            assert connection.recv(10)
+        until(lambda: served.service.under_way)
+    until(lambda: "POST" in caplog.text)
+    assert f"POST /v1/completions {told} " in caplog.text
+    assert caplog.text.rstrip().endswith("s, the client left")
 
 
 @pytest.mark.parametrize("asks", [False, True])

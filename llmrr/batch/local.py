@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from llmrr.batch.items import CHAT, COMPLETIONS, RESPONSES, Item
@@ -26,9 +26,11 @@ from llmrr.router import Router
 from llmrr.types import Chunk, Request
 
 AUTO: Final = "auto"  # leaves the choice to the router, as `llmrr serve` has it
+TOLD: Final = 20  # fields without an effect
 TRIED_S: Final = 0.05  # between two looks at what came of the request that tries a model
 # A model is loaded once for many lines at once, and not anew for each that is longer.
 OPTIONS: Final[Mapping[str, object]] = {"at_least": 32768, "crowded": True}
+MakeWriter = Callable[[Answered, Asked], Writer]
 
 
 class How(NamedTuple):
@@ -50,10 +52,14 @@ class How(NamedTuple):
 
 
 class LocalAsker:
-    """Asks a router. Safe to use from several threads."""
+    """Asks a router. Safe to use from several threads. ``tell`` is told once of each field that has
+    no effect."""
 
-    def __init__(self, router: Router, how: How) -> None:
-        self._router, self._how = router, how
+    def __init__(
+        self, router: Router, how: How, tell: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._router, self._how, self._tell = router, how, tell
+        self._told: set[str] = set()
         self._under_way: set[Answer] = set()
         self._lock, self._over = threading.Lock(), False
 
@@ -94,13 +100,20 @@ class LocalAsker:
                 broke = True
 
     def _body(self, item: Item) -> Mapping[str, Any]:
-        if item.url == CHAT:
-            return self._whole(openai.chat(item.body), openai.ChatWriter)
-        if item.url == COMPLETIONS:
-            return self._whole(openai.completion(item.body), openai.CompletionWriter)
-        if item.url == RESPONSES:
-            return self._whole(_response(item.body), ResponseWriter)
-        return self._vectors(embeddings.embedding(item.body))
+        if item.url not in _ANSWERS:
+            wanted = embeddings.embedding(item.body)
+            self._note(item, wanted.left_out)
+            return self._vectors(wanted)
+        understood, make = _ANSWERS[item.url]
+        asked = understood(item.body)
+        self._note(item, asked.left_out)
+        return self._whole(asked, make)
+
+    def _note(self, item: Item, left_out: Sequence[str]) -> None:
+        for one in left_out:
+            if one not in self._told and len(self._told) < TOLD:
+                self._told.add(one)
+                self._tell(f"{one} has no effect (line {item.number})")
 
     def _vectors(self, wanted: embeddings.Wanted) -> Mapping[str, Any]:
         how = self._how
@@ -111,9 +124,7 @@ class LocalAsker:
         told: Mapping[str, Any] = embeddings.vectors(wanted, found.vectors, name, found.usage)
         return told
 
-    def _whole(
-        self, asked: Asked, make: Callable[[Answered, Asked], Writer]
-    ) -> Mapping[str, Any]:
+    def _whole(self, asked: Asked, make: MakeWriter) -> Mapping[str, Any]:
         choice = {**self._how.choice(), **asked.choice}
 
         def begin(request: Request) -> Answer:
@@ -150,3 +161,10 @@ def _response(body: Mapping[str, Any]) -> Asked:
     if (before := body.get("previous_response_id")) is not None:
         raise NotFound(f"there is no response {before!r} here", "the whole conversation as input")
     return responses.response(body)
+
+
+_ANSWERS: Final[Mapping[str, tuple[Callable[[Mapping[str, Any]], Asked], MakeWriter]]] = {
+    CHAT: (openai.chat, openai.ChatWriter),
+    COMPLETIONS: (openai.completion, openai.CompletionWriter),
+    RESPONSES: (_response, ResponseWriter),
+}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 NOTICE_S = 1.0  # how long is waited before that is said
 _PATIENCE_S = 2.0  # for what was cancelled to end, and be recorded
@@ -30,7 +31,9 @@ class Background:
                 self._work.pop(thread, None)
                 self._changed.notify_all()
 
-        thread = threading.Thread(target=run, name="llmrr-side", daemon=True)
+        thread = threading.Thread(
+            target=copy_context().run, args=(run,), name="llmrr-side", daemon=True
+        )
         with self._changed:
             self._work[thread] = what, cancel
         try:

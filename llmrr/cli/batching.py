@@ -173,7 +173,7 @@ def _asker(router: Router, asked: Asked, how: How) -> EndpointAsker | LocalAsker
         readiness.require(router, asked.model)
         if not router.chooses(asked.model):
             router.resolve(asked.model)
-    return LocalAsker(router.watch_backends(), how)
+    return LocalAsker(router.watch_backends(), how, output.note)
 
 
 class _Terminated(KeyboardInterrupt):

@@ -32,8 +32,8 @@ def serve(
     alias: Annotated[
         list[str] | None,
         typer.Option("--alias", metavar="NAME=MODEL", help="Answer to a name of the old system "
-                     "with a model of this one; * is any that means nothing here. Repeatable; see "
-                     "also serve.aliases."),
+                     "with a model of this one; claude-* is any that begins so, * any that means "
+                     "nothing here. Repeatable; besides those of serve.aliases."),
     ] = None,
     max_queue: Annotated[
         int | None,
@@ -93,9 +93,11 @@ def serve(
         host, port, parallel, max_queue, timeout, log_requests, ollama, speculate, alias or ()
     )
     keys = api_key_env or []
-    with Router(warn=output.note, **stated) as router:
+    is_front = unit is None and not (ray or replicas)
+    warn = serving.logging(log_level) if is_front else output.note
+    with Router(warn=warn, **stated) as router:
         if unit is not None:
             return serving.unit(router, unit, stated, keys, log_level, replicas, ray=ray)
         if ray or replicas:
             return serving.on_ray(router, keys, replicas, ray=ray)
-        return serving.serve(router, keys, log_level)
+        return serving.serve(router, keys)

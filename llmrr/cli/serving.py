@@ -2,14 +2,14 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 from llmrr import cluster
 from llmrr.cli import output
 from llmrr.errors import UsageError
-from llmrr.kinds import parse_duration
+from llmrr.kinds import alias_problem, parse_duration
 from llmrr.router import Router
 
 OTHERS = 1024  # descriptors besides those of clients: files, and connections to providers
@@ -38,14 +38,21 @@ def stated(
     }  # fmt: skip
 
 
-def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
-    """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
-    from llmrr.server import aliases, allocating, hosting, lending, logs
-    from llmrr.server.service import Service
+def logging(log_level: str) -> Callable[[str], None]:
+    """Begin to log what the server tells; what tells something besides."""
+    from llmrr.server import logs
 
     _require_level(log_level)
+    logs.to_stderr(log_level)
+    return logs.notice
+
+
+def serve(router: Router, variables: Sequence[str]) -> None:
+    """Serve until it is interrupted. Raises ``KeyboardInterrupt`` then, at the end of it all."""
+    from llmrr.server import aliases, allocating, circles, hosting, lending, logs
+    from llmrr.server.service import Service
+
     value = router.config.value
-    logs.to_stderr(log_level, asks=bool(value("serve.log_requests")))
     allocating.tighten()
     host, service = cast(str, value("serve.host")), Service(router)
     try:
@@ -59,12 +66,14 @@ def serve(router: Router, variables: Sequence[str], log_level: str) -> None:
 
             def ready() -> None:
                 allocating.settle()
-                output.note(f"listening on {where}")
+                logs.notice(f"listening on {where}")
 
             server = hosting.server(
-                service, ready, host=host, variables=variables, tell=output.note
+                service, ready, host=host, variables=variables, tell=logs.notice
             )
             aliases.hold(router)
+            for said in circles.found(router, listeners):
+                logs.warn(said)
             service.prepare()
             stop = partial(server.handle_exit, signal.SIGTERM, None)
             with lending.lent(router, where, stop) as server.lent:
@@ -144,7 +153,11 @@ def _require_names(variables: Sequence[str]) -> None:
 def _alias(text: str) -> tuple[str, str]:
     name, mark, model = text.partition("=")
     if not (name and mark and model):
-        raise UsageError(f"--alias {text} is no name and a model", "--alias gpt-4o=MODEL")
+        raise UsageError(
+            f'--alias takes NAME=MODEL, and "{text}" is not that', "--alias gpt-4o=MODEL"
+        )
+    if problem := alias_problem(name):
+        raise UsageError(f"--alias {text}: {problem}", "--alias 'claude-*=MODEL'")
     return name, model
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from llmrr import environment, settings, tomlfile
 from llmrr.config.checking import raise_first, stray
@@ -83,11 +84,25 @@ def over(config: Config, stated: TomlFile) -> Config:
     templates = {**config.templates, **stated.templates}
     budgets, lost = budgets_over(config.budgets, stated, models)
     return config._replace(
-        settings={**config.settings, **_values(stated, "code"), **above}, models=models,
+        settings={**config.settings, **_joined(config, _values(stated, "code")), **above},
+        models=models,
         templates=templates, warnings=(*config.warnings, *stated.notes, *lost),
         flags=joined(config.flags, stated.flags), budgets=budgets,
         keys={**config.keys, **stated.keys},
     )  # fmt: skip
+
+
+def _joined(config: Config, found: dict[str, Setting]) -> dict[str, Setting]:
+    """Aliases come besides those that there are, which stay where they were stated."""
+    key = "serve.aliases"
+    if key in found:
+        before, above = config.settings[key], cast("dict[str, str]", found[key].value)
+        stated = before.stated if before.source == "code" else {}
+        found[key] = Setting(
+            {**cast("dict[str, str]", before.value), **above}, "code", before.where,
+            {**cast("dict[str, str]", stated), **above},
+        )  # fmt: skip
+    return found
 
 
 def _levels(cwd: Path | None, file: Path | None) -> list[tuple[Source, TomlFile]]:

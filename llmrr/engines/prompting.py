@@ -225,5 +225,5 @@ def overflow(what: str, count: int, limit: int, trained: int | None) -> ContextO
     if trained and trained > max(count, limit):
         hint = f"raise --ctx-size, up to {trained}"
     found = ContextOverflow(message, hint)
-    found.tokens, found.limit = count, limit
+    found.what, found.tokens, found.limit = what, count, limit
     return found

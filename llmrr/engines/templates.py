@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmrr.engines import jinja, rendering, seating
 from llmrr.engines.markers import TAG, Markers, markers_for, tag
 from llmrr.engines.thinking import can_switch_off, command, switches, thought
-from llmrr.errors import FeatureMissing, Unsupported
+from llmrr.errors import ContextOverflow, FeatureMissing, Unsupported
 from llmrr.types import Message, Think, Tool
 
 if TYPE_CHECKING:
@@ -241,6 +241,12 @@ class Template:
         try:
             return self._made(values)
         except jinja.Unrenderable as exc:
+            size = sum(len(one.get("content") or "") for one in turns)
+            if size > jinja.MOST_CHARACTERS // 2:  # what was too much is not the template
+                raise ContextOverflow(
+                    f"the prompt has {size:,} characters, more than a template can render",
+                    "shorten it",
+                ) from exc
             raise Unsupported(
                 f"the model's chat template cannot be rendered: {exc}",
                 "give another one with --chat-template, or skip it with --raw",

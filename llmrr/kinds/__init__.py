@@ -37,6 +37,7 @@ from llmrr.kinds.sources import (
     split_source,
 )
 from llmrr.kinds.texts import (
+    ALIASES,
     COMMAND,
     HOOK,
     KEY_HASH,
@@ -52,13 +53,14 @@ from llmrr.kinds.texts import (
     VARIABLE,
     VARIABLES,
     WORD,
+    alias_problem,
 )
 
 __all__ = [
-    "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEEPALIVE",
+    "ALIASES", "CHAT_TEMPLATE", "COMMAND", "DURATION", "FILE", "FLAG", "HOOK", "KEEPALIVE",
     "KEYS_OF_THEIR_OWN", "KEY_HASH", "LAYERS", "LOCAL_PROVIDERS", "LORA", "MESSAGES", "NAME",
     "ON_OFF_AUTO", "PATH", "PROVIDERS", "RESERVED", "RETENTION", "REVISION", "SECONDS", "SHARE",
     "SITES", "SIZE", "SOURCE", "STOP", "TEXT", "TEXTS", "URL", "VARIABLE", "VARIABLES", "WORD",
-    "Kind", "file_path", "guessed_provider", "number", "one_of", "parse_duration",
+    "Kind", "alias_problem", "file_path", "guessed_provider", "number", "one_of", "parse_duration",
     "parse_keepalive", "parse_size", "path_of", "placed", "split_source", "whole",
 ]  # fmt: skip

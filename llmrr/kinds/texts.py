@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from llmrr.kinds.base import Kind
 from llmrr.prompts import role_problem
@@ -55,6 +55,26 @@ def _texts(value: object, _folder: Path) -> object:
     if not all(isinstance(text, str) for text in value.values()):
         raise ValueError
     return dict(value)
+
+
+def _aliases(value: object, folder: Path) -> object:
+    found = _texts(value, folder)
+    for name in cast("dict[str, str]", found):
+        if problem := alias_problem(name):
+            raise ValueError(problem)
+    return found
+
+
+def alias_problem(name: str) -> str:
+    """What is wrong with an alias; empty where nothing is.
+
+    >>> alias_problem("claude-*"), alias_problem("*-mini")
+    ('', 'the alias *-mini has a * that is not its end, as in claude-*')
+    """
+    if not name:
+        return "an alias is empty"
+    is_wrong = "*" in name[:-1]
+    return f"the alias {name} has a * that is not its end, as in claude-*" if is_wrong else ""
 
 
 def _messages(value: object, _folder: Path) -> object:
@@ -127,6 +147,7 @@ SITES = Kind("a site as a browser names it, or a list of such", _sites)
 NAME = Kind("a name without spaces that does not begin with -", _name)
 STOP = Kind("a text or a list of texts, none empty", _stop)
 TEXTS = Kind("a table of texts", _texts)
+ALIASES = Kind("a table of names and models", _aliases)
 MESSAGES = Kind("a list of {role, content}", _messages)
 WORD = _matching("a word of letters, digits and -_.:", r"(?a)[\w.:-]+")
 REVISION = _matching("the name of a branch or tag, or a commit", r"[\w./-]+")

@@ -3,10 +3,11 @@
 import binascii
 import math
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
-from llmrr.errors import InvalidRequest
+from llmrr.errors import InvalidRequest, nearest
 
 # What says nothing of an answer: who pays, where it is noted, how it is computed; and what vLLM's
 # and SGLang's clients may turn off, and is so here.
@@ -18,6 +19,8 @@ HINTS: Final = frozenset({
     "add_special_tokens", "spaces_between_special_tokens",
 })  # fmt: skip
 _USUAL: Final = ("auto", "default")
+_NEAR: Final = 0.8  # how much alike two names are of which one was probably meant
+_LONGEST: Final = 40  # characters of a name that is looked at so closely
 
 
 class BadField(InvalidRequest):
@@ -53,17 +56,22 @@ class Fields:
         self._read.add(name)
         return self.given.get(name)
 
-    def unread(self) -> tuple[str, ...]:
-        """The names of what nobody here has looked at, and asks for something of an answer.
+    def unread(self, others: Iterable[str] = ()) -> tuple[str, ...]:
+        """The names of what nobody here has looked at, and asks for something of an answer, or is
+        nearly the name of what does. ``others`` are known, too.
 
-        >>> Fields({"mirostat": 2, "dry_multiplier": 0, "metadata": {"a": "b"}}).unread()
-        ('mirostat',)
+        >>> Fields({"mirostat": 2, "dry_multiplier": 0, "meta_data": {}}).unread()
+        ('mirostat', 'meta_data (metadata?)')
         """
-        known = self._read | HINTS
-        return tuple(
-            self._place + name for name, value in self.given.items()
-            if name not in known and value and value not in _USUAL
-        )  # fmt: skip
+        known, found = frozenset(self._read.union(HINTS, others)), list[str]()
+        for name, value in self.given.items():
+            if name in known or value is None:
+                continue
+            if near := _near(name, known):
+                found.append(f"{self._place}{name} ({near}?)")
+            elif value and value not in _USUAL:
+                found.append(self._place + name)
+        return tuple(found)
 
     def bad(self, name: str, expected: str) -> BadField:
         """The error for a value that is not what is ``expected``."""
@@ -157,6 +165,12 @@ class Fields:
         if value is not None and value not in choices:
             raise self.bad(name, f"word of {', '.join(choices)}")
         return value
+
+
+@lru_cache(1024)
+def _near(name: str, known: frozenset[str]) -> str | None:
+    """The name that was probably meant."""
+    return nearest(name, known, _NEAR) if len(name) <= _LONGEST else None
 
 
 def decoded(value: object, param: str) -> bytes:

@@ -9,7 +9,7 @@ from llmrr.errors import BadConfig, LlmrrError, NotFound, UsageError
 from llmrr.router import Router
 from llmrr.settings import Setting
 
-OTHERS: Final = "*"  # the alias of all names that mean nothing
+ANY: Final = "*"  # the end of an alias of all names that begin so, and mean nothing else
 AUTO: Final = "auto"  # leaves the choice to the router
 _KEY: Final = "serve.aliases"
 
@@ -17,6 +17,17 @@ _KEY: Final = "serve.aliases"
 def of(config: Config) -> Mapping[str, str]:
     """What each of them stands for."""
     return cast("Mapping[str, str]", config.value(_KEY))
+
+
+def of_pattern(stated: Mapping[str, str], name: str) -> str | None:
+    """What the longest of the patterns that fit stands for.
+
+    >>> of_pattern({"*": "a", "gpt-*": "b", "gpt-4*": "c"}, "gpt-4o"), of_pattern({"x*": "a"}, "y")
+    ('c', None)
+    """
+    fit = (one for one in stated if one.endswith(ANY) and name.startswith(one[:-1]))
+    longest = max(fit, key=len, default=None)
+    return None if longest is None else stated[longest]
 
 
 def names(config: Config, installed: Iterable[str]) -> Iterator[str]:
@@ -54,8 +65,9 @@ def wrong(config: Config, installed: Iterable[str]) -> Iterator[LlmrrError]:
         if alias.removesuffix(":latest") in own or alias in own:
             yield _taken(alias, model, setting)
         elif model != AUTO and not meant(model, known):
+            where = "" if _is_flag(alias, setting) or not setting.where else f" ({setting.where})"
             yield NotFound(
-                f'the alias {alias} stands for "{model}", and no model has this name here',
+                f'the alias {alias} stands for "{model}", and no model has this name here{where}',
                 "llmrr list; a file or an address takes a name in [[models]], or by llmrr "
                 "import --name",
             )
@@ -80,6 +92,13 @@ def hold(router: Router) -> None:
 def _taken(alias: str, model: str, setting: Setting) -> BadConfig | UsageError:
     what = "leaves the choice to the router" if alias == AUTO else "is a model's own name here"
     said, hint = f"{alias} {what}, and cannot stand for {model}", "an alias of another name"
-    if setting.source in ("code", "command line"):
+    if _is_flag(alias, setting):
         return UsageError(f"--alias {alias}={model}: {said}", hint)
     return BadConfig(f"[serve] aliases: {said} ({setting.where})", hint)
+
+
+def _is_flag(alias: str, setting: Setting) -> bool:
+    """Whether it comes from the command line, or a program, and not from a file."""
+    return setting.source in ("code", "command line") and alias in cast(
+        "Mapping[str, str]", setting.stated
+    )

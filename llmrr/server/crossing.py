@@ -24,21 +24,22 @@ def granted(site: str) -> Headers:
 
 def is_preflight(scope: Scope) -> bool:
     """Whether a browser asks what it may ask."""
-    return scope["method"] == "OPTIONS" and _first(scope, b"access-control-request-method") != ""
+    return scope["method"] == "OPTIONS" and first(scope, b"access-control-request-method") != ""
 
 
 def preflight(scope: Scope) -> Response:
     """What it is told: whatever it wants, for who asks is looked at then."""
     headers = {
         "access-control-allow-methods": "GET, POST, DELETE",
-        "access-control-allow-headers": _first(scope, b"access-control-request-headers") or "*",
+        "access-control-allow-headers": first(scope, b"access-control-request-headers") or "*",
         "access-control-max-age": KEPT_S,
     }
-    if _first(scope, b"access-control-request-private-network") == "true":
+    if first(scope, b"access-control-request-private-network") == "true":
         headers["access-control-allow-private-network"] = "true"
     return Response(status_code=204, headers=headers)
 
 
-def _first(scope: Scope, wanted: bytes) -> str:
+def first(scope: Scope, wanted: bytes) -> str:
+    """The value of a header; empty where it is not there."""
     found = (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
     return next(found, "")

@@ -44,8 +44,8 @@ async def respond_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         told: LlmrrError = NoPath(f"there is no {said}", "GET /openapi.json lists what there is")
     else:
-        allowed = (error.headers or {}).get("Allow", "GET")
-        told = UsageError(f"there is no {said}", f"{allowed} {request.url.path}")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))
+        told = UsageError(f"there is no {said}", f"this path takes {allowed}")
     return response(request.url.path, told, error.status_code, error.headers)
 
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llmrr.engines.remote import hops
 from llmrr.errors import LlmrrError
 from llmrr.protocols.base import status_of
-from llmrr.server import callers, crossing, faults
+from llmrr.server import callers, crossing, faults, ids
 from llmrr.server.callers import ANYONE, STRANGER, Caller, Visit
 from llmrr.server.page.files import TABLE
 from llmrr.server.refusals import Draining
@@ -32,24 +33,33 @@ class Front:
         is_draining: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._app, self._security, self._paths, self._ended = app, security, paths, ended
-        self._is_draining = is_draining
+        self._is_draining, self._id = is_draining, ids.new()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         began, status, visit = time.perf_counter(), LEFT, Visit()
+        has_left = is_whole = False
         site: str | None = None
 
+        async def heard() -> Message:
+            nonlocal has_left
+            message = await receive()
+            has_left = has_left or (message["type"] == "http.disconnect" and not is_whole)
+            return message
+
         def noted(message: Message) -> Awaitable[None]:
-            nonlocal status
+            nonlocal status, is_whole
+            is_whole = message["type"] == "http.response.body" and not message.get("more_body")
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = LEFT if has_left else message["status"]
                 if site is not None:
                     message["headers"] = [*message["headers"], *crossing.granted(site)]
             return send(message)
 
         try:
             try:
+                hops.enter(crossing.first(scope, hops.HEADER.encode()), self._id)
                 site = self._security.origins().require(
                     scope["method"], scope["headers"], scope["http_version"]
                 )
@@ -61,12 +71,17 @@ class Front:
                 await response(scope, receive, noted)
             else:
                 callers.enter(visit)
-                await self._app(scope, receive, noted)
+                await self._app(scope, heard, noted)
         except Exception:
             status = 500
             raise
         finally:
-            self._note(scope, visit, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._note(scope, visit, status, seconds, ", the client left" if has_left else "")
+
+    def tick(self) -> None:
+        """Follow the configuration, also where nobody asks."""
+        self._security.keyring()
 
     def _admitted(self, scope: Scope) -> Caller:
         """Who asks. Raises what keeps him out."""
@@ -80,7 +95,9 @@ class Front:
             return STRANGER
         return keyring.owner(scope["headers"])
 
-    def _note(self, scope: Scope, visit: Visit, status: int, seconds: float) -> None:
+    def _note(
+        self, scope: Scope, visit: Visit, status: int, seconds: float, more: str
+    ) -> None:
         known = self._paths
         path = known.get(scope["path"]) or known.get(scope.get("endpoint")) or "other"
         self._ended(path, visit.model, status, seconds)
@@ -89,5 +106,6 @@ class Front:
             client = scope["client"][0] if scope.get("client") else "-"
             name = visit.caller.name or "-"
             logger.info(
-                "%s %s %s %s %d %.3f s", client, name, scope["method"], shown, status, seconds
-            )
+                "%s %s %s %s %d %.3f s%s",
+                client, name, scope["method"], shown, status, seconds, more,
+            )  # fmt: skip

@@ -1,12 +1,13 @@
 """What of an error a client is told: nothing of where things lie on the server's machine. That, and
-what mends it, is for the log."""
+what mends it, is for the log. What a client may do itself, it is told without flags of a command
+line."""
 
 import logging
 from typing import Final
 
 from llmrr.errors import DamagedFile, LlmrrError, NotFound, Unsupported
 from llmrr.protocols import base
-from llmrr.server import callers
+from llmrr.server import callers, remedies
 from llmrr.server.aliases import AUTO
 from llmrr.server.whereabouts import has_path
 
@@ -21,12 +22,12 @@ def told(error: BaseException) -> BaseException:
     if not isinstance(error, LlmrrError):
         return error
     error = _named(error)
-    message, hint = _message(error), error.hint
+    message, hint = _message(error), remedies.over_http(error.hint)
     if message != error.message or (_is_ours(error) and has_path(hint)):
         hint = _LOG
+        logger.error("%s failed: %s", _who(error), base.message_of(error))
     if (message, hint) == (error.message, error.hint):
         return error
-    logger.error("%s failed: %s", _who(error), base.message_of(error).replace("\n", "; "))
     return _saying(error, message, hint)
 
 

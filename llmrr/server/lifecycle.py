@@ -14,9 +14,9 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from llmrr.server.connection import Connection
+from llmrr.server.front import Front
 from llmrr.server.refusals import Draining
 from llmrr.server.service import Service
 
@@ -34,15 +34,15 @@ class Server(uvicorn.Server):
     over HTTP, which its end waits for too."""
 
     def __init__(
-        self, service: Service, app: ASGIApp, ready: Callable[[], None], limits: Mapping[str, Any],
+        self, service: Service, front: Front, ready: Callable[[], None], limits: Mapping[str, Any],
         tell: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._service, self._ready, self._tell = service, ready, tell
+        self._service, self._front, self._ready, self._tell = service, front, ready, tell
         self._drain = float(limits["timeout_graceful_shutdown"])
         self.ended_by: int | None = None
         self.lent: Callable[[], int] = int
         super().__init__(uvicorn.Config(
-            app, loop="auto", http=Connection, ws="none", lifespan="off", log_config=None,
+            front, loop="auto", http=Connection, ws="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=75,
             headers=_HEADERS, limit_concurrency=limits["limit_concurrency"],
             timeout_graceful_shutdown=self._drain + SETTLE_S,  # type: ignore[arg-type]
@@ -60,6 +60,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS == 0:
             self._service.tick()
+            self._front.tick()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: Any = None) -> None:

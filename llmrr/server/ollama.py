@@ -148,6 +148,7 @@ async def _load(request: Request, wanted: ollama.Wanted, *, is_chat: bool) -> Re
     def work() -> None:
         if keep_s == 0:
             service.router.pool.keep(service.resolved(wanted.model).name, 0)
+            service.router.pool.unload(lambda held: [one for one in held if one.keeps == 0])
             return
         opened = service.open(wanted.model, Wish())
         service.router.pool.keep(opened.resolved.name, keep_s)

@@ -181,10 +181,11 @@ def _running(service: Service) -> Iterator[dict[str, Any]]:
     lines = {one.name: one for one in _models(service)}
     names = service.names()
     for held in router.loaded():
-        if held.name in names:
+        left = router.pool.expiry(held)
+        is_over = left is not None and left <= 0 and not held.leases  # it goes at this moment
+        if held.name in names and not is_over:
             line = lines.get(held.name)
             known = ollama.listed(line, _info(service, line)) if line else None
-            left = router.pool.expiry(held)
             expires = now + min(FOREVER_S if left is None else left, FOREVER_S)
             yield ollama.running(held, known, expires)
 

@@ -10,6 +10,7 @@ from llmrr import database, paths
 from llmrr.errors import LlmrrError
 from llmrr.optimize import drafting, report
 from llmrr.router import Router
+from llmrr.server import logs
 
 if TYPE_CHECKING:
     import sqlite3
@@ -80,9 +81,9 @@ def look(router: Router) -> None:
     _keep(drafting.diff(found.drafts))
     if value("optimize.auto"):
         found.write()
-        logger.warning("%d settings were changed: llmrr config rollback undoes it", count)
+        logs.notice(f"{count} settings were changed: llmrr config rollback undoes it")
     else:
-        logger.warning("%d settings are proposed: llmrr optimize --write makes them", count)
+        logs.notice(f"{count} settings are proposed: llmrr optimize --write makes them")
 
 
 def _keep(diff: str) -> None:

@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 
 from llmrr.choosing.answering import Answer
 from llmrr.errors import LlmrrError, Overloaded
+from llmrr.server import ids
 from llmrr.server.queueing import Places, Queue, Ticket
 from llmrr.server.refusals import TooSlow
 from llmrr.types import Chunk
@@ -26,12 +28,13 @@ class Running:
         self, begin: Callable[[], Answer], executor: Executor,
         recorded: Callable[[Callable[[], None]], None], *, held: bool = False, timeout: float = 0,
     ) -> None:  # fmt: skip
+        self.id = ids.new()
         self.answer: Answer | None = None
         self.error: BaseException | None = None  # what it failed with
         self.entered = time.monotonic()
         self.began: float | None = None  # when its turn had come
         self._begin, self._executor, self._held = begin, executor, held
-        self._recorded = recorded
+        self._recorded, self._here = recorded, copy_context()  # of who asks
         self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Future[None] = self._loop.create_future()
         self.done: asyncio.Future[None] = self._loop.create_future()
@@ -145,7 +148,7 @@ class Running:
     def _launch(self) -> None:
         self.began = time.monotonic()
         try:
-            self._executor.submit(self._work)
+            self._executor.submit(self._here.run, self._work)
         except RuntimeError:  # no thread is to be had, or the server ends
             said = "the server has no thread for another answer"
             self.error, self._ended = Overloaded(said, "ask again in a while"), True
@@ -180,4 +183,7 @@ class Running:
 
 def too_slow(timeout: float) -> TooSlow:
     """The error for an answer that is not complete in time."""
-    return TooSlow(f"there is no complete answer after {timeout:g} seconds", "a shorter one")
+    return TooSlow(
+        f"there is no complete answer after {timeout:g} seconds",
+        "ask for a shorter one, or have [serve] timeout allow more",
+    )

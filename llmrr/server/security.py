@@ -10,6 +10,7 @@ from llmrr.config import Config
 from llmrr.config.agreeing import agree_line
 from llmrr.errors import BadConfig, LlmrrError
 from llmrr.protocols.base import message_of
+from llmrr.server import logs
 from llmrr.server.callers import Caller
 from llmrr.server.keyring import Keyring
 from llmrr.server.origins import Origins, is_here
@@ -53,7 +54,7 @@ class Security:
             self._look(config, now, is_new=is_new)
 
     def _look(self, config: Config, now: float, *, is_new: bool) -> None:
-        self._seen, was_refused = config, self._again_at is not None
+        self._seen, was_refused, had_keys = config, self._again_at is not None, bool(self._keyring)
         try:
             self._keyring, self._origins = self._read(config, self._keyring)
         except LlmrrError as error:
@@ -65,7 +66,9 @@ class Security:
             return
         self._again_at = None
         if was_refused:
-            logger.warning("the keys of the configuration can be used, and are in use")
+            logs.notice("the keys of the configuration can be used, and are in use")
+        if had_keys and not self._keyring:
+            logger.warning("there is no key any more: everybody on this machine may ask now")
 
     def _read(self, config: Config, before: Keyring | None) -> tuple[Keyring, Origins]:
         require(config, self._host, self._variables)

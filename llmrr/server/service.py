@@ -18,8 +18,8 @@ from llmrr.protocols.base import Answered, Asked
 from llmrr.protocols.fields import BadField
 from llmrr.router import Opened, Router
 from llmrr.routing import Decision
-from llmrr.server import aliases, callers, ids, logs
-from llmrr.server.aliases import AUTO, OTHERS
+from llmrr.server import aliases, callers, fixed, logs
+from llmrr.server.aliases import ANY, AUTO
 from llmrr.server.callers import Caller
 from llmrr.server.counting import Metrics
 from llmrr.server.days import Days
@@ -51,6 +51,7 @@ class Service:
         self.under_way: set[Running] = set()
         self.metrics = Metrics()
         self.is_draining = False
+        self._began = router.config
         self._limits: tuple[Config, Limits, Gates] | None = None
         self.queue = Queue(lambda place: self.settings()[1].room(place))
         self.optimizing, self.days = Optimizing(router), Days(router)
@@ -67,7 +68,7 @@ class Service:
     def model_of(self, name: str | None, *, by_itself: bool = False) -> str | None:
         """The model, or the group, that a client's name means; None leaves it to the router. A
         request names what is configured or installed, never a file or an address. Raises
-        ``NotFound``, ``by_itself`` also for a name that only ``*`` stands for."""
+        ``NotFound``, ``by_itself`` also for a name that only a pattern stands for."""
         meant = name and (self.alias_of(name, by_itself=by_itself) or name)
         if not meant or meant == AUTO:
             return None
@@ -85,15 +86,17 @@ class Service:
         return found
 
     def alias_of(self, name: str, *, by_itself: bool = False) -> str | None:
-        """What a name of the old system stands for; ``*`` is all names that mean nothing here."""
-        stated, plain = self.aliases, name.removesuffix(":latest")
-        found = (stated.get(name) or stated.get(plain)) if plain != OTHERS else None
-        is_other = found is None and name != AUTO and not by_itself and OTHERS in stated
-        return stated[OTHERS] if is_other and not self._meant(name) else found
+        """What a name of the old system stands for; a pattern is for names that mean nothing else
+        here."""
+        stated = self.named_aliases()
+        found = stated.get(name) or stated.get(name.removesuffix(":latest"))
+        if found is not None or name == AUTO or by_itself or len(stated) == len(self.aliases):
+            return found
+        return None if self._meant(name) else aliases.of_pattern(self.aliases, name)
 
     def named_aliases(self) -> dict[str, str]:
         """The aliases that are names."""
-        return {name: meant for name, meant in self.aliases.items() if name != OTHERS}
+        return {name: meant for name, meant in self.aliases.items() if not name.endswith(ANY)}
 
     def _meant(self, name: str) -> str | None:
         return aliases.meant(name, self.names())
@@ -161,7 +164,6 @@ class Service:
         choice = self._choice(asked, model, caller)
         self.require_turn(places, units, limits)
         caller.enter()
-        here = contextvars.copy_context()
 
         def begin(request: Request) -> Answer:
             answer = self.router.run(
@@ -173,7 +175,7 @@ class Service:
 
         def begin_all() -> Answer:
             if before is not None:
-                here.run(before)
+                before()
             return together(begin, requests)
 
         running = Running(
@@ -182,7 +184,8 @@ class Service:
         )  # fmt: skip
         self.under_way.add(running)
         running.done.add_done_callback(lambda _: self._ended(running, caller))
-        logs.asked(id(running), asked)
+        logs.asked(running.id, asked)
+        logs.left_out(running.id, asked)
         running.queued(self.queue, places, caller.name, units, gates.place)
         return running
 
@@ -234,7 +237,7 @@ class Service:
         usage = running.answer.usage if running.answer else None
         caller.leave(usage.prompt_tokens + usage.completion_tokens if usage else 0)
         self.metrics.answer(running)
-        logs.answered(id(running), running.answer)
+        logs.answered(running.id, running.answer)
         if running.began is not None:
             self.queue.took(time.monotonic() - running.began)
 
@@ -273,6 +276,10 @@ class Service:
         config = self.router.config
         if self._limits is None or self._limits[0] is not config:
             found = Limits(*(config.value(f"serve.{name}") for name in Limits._fields))  # type: ignore[arg-type]
+            if self._limits is not None:
+                for said in fixed.changed(self._began, self._limits[0], config):
+                    logs.notice(said)
+            logs.ask(bool(config.value("serve.log_requests")))
             self._limits = config, found, Gates(config)
         return self._limits[1:]
 
@@ -282,13 +289,12 @@ class Service:
         name = answer.model.name if answer else ""
         decision = answer.facts() if answer else None
         known = answer.prompt_tokens if answer else 0
-        id = ids.new()
-        self.recent.note(id, running)
+        self.recent.note(running.id, running)
         named = asked.model or name or AUTO
         cache = answer.cache if answer else None
         created, entered = int(time.time()), running.entered
         return Answered(
-            id, created, named, name, decision, known, cache, entered, asked.left_out
+            running.id, created, named, name, decision, known, cache, entered, asked.left_out
         )
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """What ``llmrr serve`` listens on, and what it takes: ``[serve]``."""
 
 from llmrr.kinds import (
+    ALIASES,
     DURATION,
     FLAG,
     KEY_HASH,
@@ -8,7 +9,6 @@ from llmrr.kinds import (
     SITES,
     SIZE,
     TEXT,
-    TEXTS,
     VARIABLE,
     whole,
 )
@@ -27,9 +27,11 @@ SERVING: tuple[Spec, ...] = (
     Spec("serve.manage", FLAG, False,
          "Whether clients may fetch, remove and copy models where there are no keys; else those of "
          "a key with may_manage.", "true", True),
-    Spec("serve.aliases", TEXTS, {},
+    Spec("serve.aliases", ALIASES, {},
          "Names that clients of the old system ask for, each with the model or group that answers "
-         'to it, or auto; "*" is for all names that mean nothing here, as llama-server takes any.',
+         'to it, or auto; "claude-*" is for all names that begin so and mean nothing else here, '
+         'the longest beginning first, and "*" for all others, as llama-server takes any. Those of '
+         "--alias come besides.",
          '{ "gpt-4o" = "assistant" }', True),
     Spec("serve.hosts", NAMES, [],
          "Names besides its own address under which the server is asked, as a proxy before it "

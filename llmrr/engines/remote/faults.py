@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
+from llmrr.engines.remote import hops
 from llmrr.errors import (
     AuthenticationFailed,
     BrokenStream,
@@ -113,6 +114,12 @@ def of_status(
     if status == 429:
         wait = again_in(after) if after else "wait, or ask less at once"
         return RateLimited(whole, wait, retry_after=after)
+    if status == hops.LOOP:
+        where = f" at {party.at}" if party.at else ""
+        return hops.Circular(
+            f"{party.name}{where} is this server itself, or asks it in turn",
+            "give the model another base_url, or the server another port, without [serve] ollama",
+        )
     if status in (408, 504):
         return TimedOut(whole, "try it again")
     if status >= 500:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from llmrr.engines import prompting
 from llmrr.engines.base import Text
-from llmrr.engines.remote import retry
+from llmrr.engines.remote import hops, retry
 from llmrr.engines.remote.client import Call, Client
 from llmrr.engines.remote.deadlines import Deadlines
 from llmrr.engines.remote.dialect import Dialect
@@ -90,7 +90,8 @@ class RemoteModel(Far[Client]):
             tuple(filter(None, (key.secret if key else "", *own.values()))),
             self._hint, self._absent, self.where,
         )  # fmt: skip
-        return Headers(self._dialect.headers(key.secret if key else None), **own), party
+        sent = {**hops.headers(self._endpoint), **own}
+        return Headers(self._dialect.headers(key.secret if key else None), **sent), party
 
     def _vectors(self, call: Call, count: int) -> list[list[float]]:
         headers, party = self._headers()

@@ -47,8 +47,7 @@ def options(given: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
 def unknown_options(given: Fields) -> tuple[str, ...]:
     """The options of a body that have no effect, whatever model is asked."""
     found = given.inner("options")
-    stated = found.given.items() if found is not None else ()
-    return tuple(f"options.{name}" for name, one in stated if one and name not in modelfile.OLLAMA)
+    return found.unread(modelfile.OLLAMA) if found is not None else ()
 
 
 def _is_open(name: str, value: object) -> bool:

@@ -37,5 +37,6 @@ def _overflow(error: ContextOverflow, message: str) -> tuple[str, dict[str, int]
     with the figures as llama-server has them, where they are known."""
     if error.tokens is None or error.limit is None:
         return f"This model's maximum context length is exceeded: {message}", {}
-    said = f"This model's maximum context length is {error.limit} tokens. However, {message}"
+    said = f"This model's maximum context length is {error.limit} tokens. However, the {error.what}"
+    said += f" has {error.tokens} tokens" + (f": {error.hint}" if error.hint else "")
     return said, {"n_prompt_tokens": error.tokens, "n_ctx": error.limit}
