@@ -111,7 +111,7 @@ def require_answer(wish: Wish) -> None:
 
 def wants_vectors(words: Sequence[str]) -> bool:
     """Whether what is needed are vectors."""
-    return Feature.EMBEDDINGS in sorted_words(list(words))[0]
+    return bool(words) and Feature.EMBEDDINGS in sorted_words(list(words))[0]
 
 
 def names_features(words: Sequence[str]) -> bool:

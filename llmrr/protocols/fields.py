@@ -3,7 +3,7 @@
 import binascii
 import math
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -56,17 +56,18 @@ class Fields:
         self._read.add(name)
         return self.given.get(name)
 
-    def unread(self, others: Iterable[str] = ()) -> tuple[str, ...]:
+    def unread(self, others: Collection[str] = ()) -> tuple[str, ...]:
         """The names of what nobody here has looked at, and asks for something of an answer, or is
         nearly the name of what does. ``others`` are known, too.
 
         >>> Fields({"mirostat": 2, "dry_multiplier": 0, "meta_data": {}}).unread()
         ('mirostat', 'meta_data (metadata?)')
         """
-        known, found = frozenset(self._read.union(HINTS, others)), list[str]()
+        found: list[str] = []
         for name, value in self.given.items():
-            if name in known or value is None:
+            if name in self._read or name in HINTS or name in others or value is None:
                 continue
+            known = frozenset(self._read.union(HINTS, others))
             if near := _near(name, known):
                 found.append(f"{self._place}{name} ({near}?)")
             elif value and value not in _USUAL:

@@ -6,6 +6,7 @@ rebinding), or by a form.
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from llmrr.server.refusals import Forbidden
@@ -74,6 +75,7 @@ def is_here(host: str) -> bool:
         return _name(host) == "localhost"
 
 
+@lru_cache(maxsize=256)
 def _name(host: str) -> str:
     """A host without its port; of what is none, nothing.
 

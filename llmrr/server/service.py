@@ -57,6 +57,7 @@ class Service:
         self.optimizing, self.days = Optimizing(router), Days(router)
         self.recent = Recent()
         self._names: tuple[float, frozenset[str]] = (0.0, frozenset())
+        self._named: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -94,9 +95,13 @@ class Service:
             return found
         return None if self._meant(name) else aliases.of_pattern(self.aliases, name)
 
-    def named_aliases(self) -> dict[str, str]:
+    def named_aliases(self) -> Mapping[str, str]:
         """The aliases that are names."""
-        return {name: meant for name, meant in self.aliases.items() if not name.endswith(ANY)}
+        stated = self.aliases
+        if self._named[0] is not stated:
+            named = {name: meant for name, meant in stated.items() if not name.endswith(ANY)}
+            self._named = stated, named
+        return self._named[1]
 
     def _meant(self, name: str) -> str | None:
         return aliases.meant(name, self.names())

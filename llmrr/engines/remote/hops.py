@@ -26,7 +26,7 @@ class Circular(BadConfig):
 def enter(seen: str, own: str) -> None:
     """A request that came through ``seen`` servers is with the one whose id is ``own``. Raises
     ``Circular`` where it has been here before, or comes through very many."""
-    before = re.findall(r"\b[0-9a-f]{32}\b", seen)
+    before = re.findall(r"\b[0-9a-f]{32}\b", seen) if seen else []
     if own in before or len(before) >= MOST:
         raise Circular(
             "this request was sent by this server itself",

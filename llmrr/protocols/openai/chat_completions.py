@@ -44,7 +44,8 @@ def chat(body: Mapping[str, Any]) -> Asked:
     for name in ("parallel_tool_calls", "echo", "include_reasoning"):
         given.flag(name)
     asked = common.asked(request, given)
-    return replace(asked, left_out=(*left_out, *given.unread(), *unswitched(given)))
+    left_out = (*left_out, *given.unread(), *unswitched(given))
+    return replace(asked, left_out=left_out) if left_out else asked
 
 
 def _begun(given: Fields, turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str]:

@@ -33,8 +33,8 @@ _REFUSED: Final = {
 
 def sampling(given: Fields, limit: int | None, logprobs: int | None) -> Sampling:
     """How the next token is chosen, as a body states it."""
-    for name, why in _REFUSED.items():
-        given.refuse(name, why)
+    for name in _REFUSED.keys() & given.given.keys():
+        given.refuse(name, _REFUSED[name])
     schema, grammar = shape(given)
     repeat = given.number("repeat_penalty", 0)
     return Sampling(

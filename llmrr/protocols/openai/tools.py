@@ -32,7 +32,8 @@ def offered(given: Fields) -> Offered:
         _tool(one, f"{names[0]}[{at}]") for at, one in enumerate(listed)
         if not (left_out and hosted.is_hosted(one, hosted.of_openai))
     )  # fmt: skip
-    return _chosen(tools, choice, names[1])._replace(left_out=left_out)
+    found = _chosen(tools, choice, names[1])
+    return found._replace(left_out=left_out) if left_out else found
 
 
 def _tool(given: object, place: str) -> Tool:
