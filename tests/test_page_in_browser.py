@@ -422,8 +422,10 @@ def test_a_picture_goes_to_a_model_that_takes_some(browser, engine, tmp_path):
     picture.write_bytes(base64.b64decode(DOT))
     sees = {"mmproj": str(gguf_file(tmp_path / "mmproj.gguf"))}
     engine.replies = ["A dot."]
-    models = [{"name": "blind", "source": "builtin:mini"},
-              {"name": "sees", "source": "builtin:mini", "options": sees}]  # fmt: skip
+    known = {"general.architecture": "llama"}
+    source = f"file:{gguf_file(tmp_path / 'model.gguf', metadata=known)}"
+    models = [{"name": "blind", "source": source},
+              {"name": "sees", "source": source, "options": sees}]  # fmt: skip
     with serving(Router(models=models)) as served:
         page = opened(browser, served)
         for name, hidden in (("blind", True), ("sees", False)):
