@@ -416,14 +416,13 @@ def test_a_tool_that_is_called_is_shown_and_answered(browser, engine):
 
 
 def test_a_picture_goes_to_a_model_that_takes_some(browser, engine, tmp_path):
-    from builders import gguf_file
+    from builders import gguf_file, tiny_llama
 
     picture = tmp_path / "dot.png"
     picture.write_bytes(base64.b64decode(DOT))
     sees = {"mmproj": str(gguf_file(tmp_path / "mmproj.gguf"))}
     engine.replies = ["A dot."]
-    known = {"general.architecture": "llama"}
-    source = f"file:{gguf_file(tmp_path / 'model.gguf', metadata=known)}"
+    source = f"file:{tiny_llama(tmp_path / 'model.gguf')}"
     models = [{"name": "blind", "source": source},
               {"name": "sees", "source": source, "options": sees}]  # fmt: skip
     with serving(Router(models=models)) as served:
