@@ -121,6 +121,7 @@ def test_a_client_of_betas_is_answered(served):
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
     ({"mcp_servers": [{"type": "url", "url": "http://127.0.0.1:1", "name": "x"}]}, "mcp_servers"),
     ({"tools": [{"name": "x"}]}, "tools[0].input_schema"),
+    ({"tools": [{"name": {"a": 1}, "input_schema": {}}]}, "tools[0]"),
     ({"thinking": {}}, "thinking.type"),
     ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
     ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),

@@ -38,12 +38,13 @@ def is_change(block: object) -> bool:
 def _placed(given: Fields) -> list[tuple[str, Any]]:
     """Those with their places in the request."""
     found = [(f"tools[{at}]", one) for at, one in enumerate(given.listed("tools") or ())]
-    gone: set[object] = set()
+    gone: set[str] = set()
     for kind, tool, place in _changes(given):
         if tool.get("type") == "tool_definition":
             tool = tool.get("definition")
             found = [each for each in found if _name(each[1]) != _name(tool)] + [(place, tool)]
-        (gone.add if kind == "tool_removal" else gone.discard)(_name(tool))
+        if name := _name(tool):
+            (gone.add if kind == "tool_removal" else gone.discard)(name)
     return [each for each in found if _name(each[1]) not in gone]
 
 
@@ -61,8 +62,9 @@ def _changes(given: Fields) -> Iterator[tuple[str, Any, str]]:
             yield str(one["type"]), tool, place
 
 
-def _name(tool: object) -> object:
-    return tool.get("name") if isinstance(tool, Mapping) else None
+def _name(tool: object) -> str | None:
+    name = tool.get("name") if isinstance(tool, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _require_own(tool: object, place: str) -> None:
