@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -35,7 +35,7 @@ class Gate:
         self.recorded: dict[str, bool] = {}
         self.threads: list[threading.Thread] = []
 
-    def add(self, name: str, error: Exception | None = None) -> None:
+    def add(self, name: str, error: BaseException | None = None) -> None:
         """One of this model, which cannot be written where there is an ``error``."""
 
         def outcome(connection: object) -> None:
@@ -49,7 +49,8 @@ class Gate:
 
         def work() -> None:
             run = stats.Run(None, time.time(), name, "s", "e")
-            self.record.add(Entry(run, False, None, config.load(), outcome), then)
+            with suppress(KeyboardInterrupt):
+                self.record.add(Entry(run, False, None, config.load(), outcome), then)
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
@@ -112,6 +113,21 @@ def test_what_cannot_be_written_keeps_nothing_else_from_it(gate: Gate) -> None:
     gate.add("good")
     gate.end()
     assert recorded() == ["good"]
+
+
+def test_an_interrupt_of_who_writes_leaves_nobody_waiting(gate: Gate) -> None:
+    gate.add("first")
+    assert gate.begun.wait(30)
+    gate.add("stopped", KeyboardInterrupt())
+    gate.add("other")
+    for thread in gate.threads[1:]:
+        thread.join(30)
+    told = threading.Event()
+    gate.record.when_written(told.set)
+    gate.end()
+    assert told.is_set()
+    assert gate.recorded == {"first": True, "stopped": False, "other": False}
+    assert recorded() == ["first"]
 
 
 def test_each_of_many_that_end_at_once_counts() -> None:

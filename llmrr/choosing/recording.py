@@ -97,16 +97,21 @@ class Recording:
 
     def _write_waiting(self) -> None:
         while self._waiting and self._turn.acquire(blocking=False):  # else who has it goes on
+            waiting: list[_Waiting] = []
+            is_recorded = False
             try:
-                waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                waiting += [self._waiting.popleft() for _ in range(len(self._waiting))]
                 is_recorded = self._add([one.entry for one in waiting if one.entry is not None])
-            finally:
+            finally:  # also of an interrupt: others wait to be told
                 self._turn.release()
-            for one in waiting:
-                try:
-                    one.then(is_recorded)
-                except Exception as error:  # it is another's, and others are to be told, too
-                    self._warn(f"what follows a run failed: {type(error).__name__}: {error}")
+                self._tell(waiting, is_recorded)
+
+    def _tell(self, waiting: Sequence[_Waiting], is_recorded: bool) -> None:
+        for one in waiting:
+            try:
+                one.then(is_recorded)
+            except Exception as error:  # it is another's, and others are to be told, too
+                self._warn(f"what follows a run failed: {type(error).__name__}: {error}")
 
     def _add(self, entries: Sequence[Entry]) -> bool:
         """Write down runs, all or none; whether they are."""

@@ -1,6 +1,6 @@
 """What the protocols share: what is asked, and how an answer is written down."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -115,6 +115,14 @@ def choices(chunks: Iterable[Chunk]) -> list[Choice]:
     return [found[index] for index in sorted(found)]
 
 
+def likely(token: TokenLogprob, told: Callable[[bytes, float], dict[str, Any]]) -> dict[str, Any]:
+    """A token with its alternatives, each as it is ``told``."""
+    own, *others = token.octets
+    tops = zip(others, token.top, strict=True)
+    top = [told(spelled, logprob) for spelled, (_, logprob) in tops]
+    return {**told(own, token.logprob), "top_logprobs": top}
+
+
 def usage_of(chunks: Iterable[Chunk]) -> Usage:
     """What an answer took: its last word on it."""
     found = [one.usage for one in chunks if one.usage is not None]
@@ -134,7 +142,6 @@ _STATUS: tuple[tuple[type[LlmrrError], int], ...] = (
     (RequestRefused, 400),
     (ContentRefused, 400),
     (RateLimited, 429),
-    (DoesNotFit, 503),
     (TimedOut, 504),
     (Overloaded, 503),
     (AuthenticationFailed, 502),

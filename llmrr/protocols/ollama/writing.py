@@ -159,14 +159,7 @@ def _call(call: ToolCall, index: int) -> dict[str, Any]:
 
 
 def _logprobs(found: Sequence[TokenLogprob]) -> Mapping[str, Any]:
-    return {"logprobs": [_likely(one) for one in found]} if found else {}
-
-
-def _likely(token: TokenLogprob) -> dict[str, Any]:
-    own, *others = token.octets
-    tops = zip(others, token.top, strict=True)
-    top = [_token(spelled, logprob) for spelled, (_, logprob) in tops]
-    return {**_token(own, token.logprob), "top_logprobs": top}
+    return {"logprobs": [base.likely(one, _token) for one in found]} if found else {}
 
 
 def _token(spelled: bytes, logprob: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Any, Final
 
+from llmrr.protocols.base import likely
 from llmrr.types import TokenLogprob
 
 _LEAST: Final = -9999.0  # JSON has no infinity
@@ -16,7 +17,7 @@ def chat_logprobs(found: Sequence[TokenLogprob]) -> dict[str, Any]:
 
 def tokens(found: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
     """Each token with its alternatives."""
-    return [_told(one) for one in found]
+    return [likely(one, _token) for one in found]
 
 
 class Offsets:
@@ -63,13 +64,6 @@ def completion_logprobs(
         "top_logprobs": tops,
         "text_offset": offsets.of(found),
     }
-
-
-def _told(token: TokenLogprob) -> dict[str, Any]:
-    own, *others = token.octets
-    tops = zip(others, token.top, strict=True)
-    top = [_token(spelled, logprob) for spelled, (_, logprob) in tops]
-    return {**_token(own, token.logprob), "top_logprobs": top}
 
 
 def _token(spelled: bytes, logprob: float) -> dict[str, Any]:
